@@ -1,0 +1,1 @@
+"""From files that a user has (pictures, panoramas, posed pictures) to new world files."""
