@@ -1,0 +1,434 @@
+"""Frames as rows: what `WorldFile` stores and reads, without its locks and queues."""
+
+from __future__ import annotations
+
+import json
+import math
+import sqlite3
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+
+from ..geometry import check_pose
+from . import codec
+from .schema import (
+    KINDS,
+    MAX_IMAGE_BYTES,
+    MAX_JSON_BYTES,
+    MAX_MASK_BYTES,
+    MAX_THUMBNAIL_BYTES,
+    UnreadableWorld,
+)
+
+_FRAME_COLUMNS = (
+    "id, kind, pose, fov_y, height, width, valid_cells, created, pinned, replaces, bytes"
+)
+_PICTURE_COLUMNS = "digest, thumbnail, mask, image"
+
+
+@dataclass(frozen=True)
+class StoredFrame:
+    """A posed picture to keep.
+
+    Attributes:
+        kind: one of KINDS.
+        camera_to_world: (4, 4) float64.
+        image: (H, W, 3) uint8, 16:9, up to 576 rows.
+        valid: (H, W) bool, where the picture counts; None = everywhere.
+        pinned: always kept in mind.
+        replaces: id of the frame that this edit supersedes.
+    """
+
+    kind: str
+    camera_to_world: np.ndarray
+    fov_y_radians: float
+    image: np.ndarray
+    valid: np.ndarray | None = None
+    pinned: bool = False
+    replaces: int | None = None
+
+
+@dataclass(frozen=True)
+class FrameTable:
+    """The live frames, without pictures.
+
+    Attributes:
+        ids: (N,) int64. camera_to_world: (N, 4, 4) float64. fov_y: (N,) radians.
+        kind: (N,) int8, index into KINDS. created: (N,) seconds since 1970. pinned: (N,) bool.
+        valid_cells: (N,) uint64, 8x8 summary of the masks (see `codec.valid_cells`).
+    """
+
+    ids: np.ndarray
+    camera_to_world: np.ndarray
+    fov_y: np.ndarray
+    kind: np.ndarray
+    created: np.ndarray
+    pinned: np.ndarray
+    valid_cells: np.ndarray = field(default=None)
+
+    def __post_init__(self):
+        if self.valid_cells is None:
+            everywhere = np.full(len(self.ids), codec.ALL_CELLS, np.uint64)
+            object.__setattr__(self, "valid_cells", everywhere)
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+
+@dataclass(frozen=True)
+class EncodedFrame:
+    """A frame as its row and blobs."""
+
+    id: int
+    kind: str
+    pose: bytes
+    fov_y: float
+    height: int
+    width: int
+    valid_cells: int
+    created: float
+    pinned: bool
+    replaces: int | None
+    image: bytes
+    mask: bytes | None
+    thumbnail: bytes
+    digest: bytes = b""
+
+    @property
+    def bytes(self) -> int:
+        return len(self.image) + len(self.mask or b"") + len(self.thumbnail)
+
+    def with_id(self, frame_id: int) -> EncodedFrame:
+        """The same frame under its final id, digest included."""
+        numbered = replace(self, id=frame_id)
+        return replace(numbered, digest=numbered.compute_digest())
+
+    def compute_digest(self) -> bytes:
+        """What `digest` must be."""
+        blobs = (self.image, self.mask, self.thumbnail)
+        return codec.digest(self.id, self.kind, self.pose, self.fov_y, self.created, blobs)
+
+
+def encode(frame: StoredFrame, created: float) -> EncodedFrame:
+    """Check a frame and turn it into bytes (id 0 until `with_id`).
+
+    Raises:
+        ValueError: bad kind, pose, field of view, picture or mask.
+    """
+    if frame.kind not in KINDS:
+        raise ValueError(f"a frame's kind must be one of {', '.join(KINDS)}, got {frame.kind!r}")
+    if frame.replaces is not None and frame.kind != "edit":
+        raise ValueError(f"only an edit can replace a frame, got kind {frame.kind!r}")
+    image = codec.check_image(frame.image)
+    valid = frame.valid
+    if valid is not None:
+        valid = np.asarray(valid)
+        if valid.dtype != bool or valid.shape != image.shape[:2]:
+            raise ValueError(f"a mask must be bool {image.shape[:2]}, got {valid.dtype}")
+        if valid.all():
+            valid = None
+    return EncodedFrame(
+        id=0,
+        kind=frame.kind,
+        pose=codec.pose_bytes(check_pose(frame.camera_to_world)),
+        fov_y=check_fov(frame.fov_y_radians),
+        height=image.shape[0],
+        width=image.shape[1],
+        valid_cells=codec.valid_cells(valid),
+        created=created,
+        pinned=bool(frame.pinned),
+        replaces=frame.replaces,
+        image=codec.encode_image(image),
+        mask=None if valid is None else codec.encode_mask(valid),
+        thumbnail=codec.encode_thumbnail(image),
+    )
+
+
+def decode(encoded: EncodedFrame) -> StoredFrame:
+    """The frame of its bytes.
+
+    Raises:
+        DamagedFrame: anything about it is not as it was written.
+    """
+    try:
+        size = (encoded.height, encoded.width)
+        image = codec.decode_image(encoded.image, *size)
+        mask = None if encoded.mask is None else codec.decode_mask(encoded.mask, *size)
+        if encoded.digest != encoded.compute_digest():
+            raise codec.DamagedFrame("its bytes are not those that were written")
+        if len(encoded.pose) != 128:
+            raise codec.DamagedFrame("its pose is not 16 numbers")
+        pose = np.frombuffer(encoded.pose, "<f8").reshape(4, 4).astype(np.float64)
+        check_pose(pose)
+        check_fov(encoded.fov_y)
+    except codec.DamagedFrame as error:
+        raise codec.DamagedFrame(f"frame {encoded.id}: {error}") from error
+    except ValueError as error:
+        raise codec.DamagedFrame(f"frame {encoded.id}: {error}") from error
+    return StoredFrame(
+        kind=encoded.kind,
+        camera_to_world=pose,
+        fov_y_radians=encoded.fov_y,
+        image=image,
+        valid=mask,
+        pinned=encoded.pinned,
+        replaces=encoded.replaces,
+    )
+
+
+def check_fov(fov_y_radians: float) -> float:
+    """The field of view as a float. ValueError unless it is between 0.01 and 3.1 radians."""
+    fov_y = float(fov_y_radians)
+    if not 0.01 <= fov_y <= 3.1:
+        raise ValueError(f"a vertical field of view must be 0.01 to 3.1 radians, got {fov_y}")
+    return fov_y
+
+
+def insert(connection: sqlite3.Connection, frame: EncodedFrame) -> None:
+    """Write one frame's rows inside the caller's transaction."""
+    connection.execute(
+        f"INSERT INTO frames ({_FRAME_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        (
+            frame.id,
+            frame.kind,
+            frame.pose,
+            frame.fov_y,
+            frame.height,
+            frame.width,
+            int(np.uint64(frame.valid_cells).astype(np.int64)),
+            frame.created,
+            int(frame.pinned),
+            frame.replaces,
+            frame.bytes,
+        ),
+    )
+    connection.execute(
+        f"INSERT INTO pictures (frame_id, {_PICTURE_COLUMNS}) VALUES (?, ?, ?, ?, ?)",
+        (frame.id, frame.digest, frame.thumbnail, frame.mask, frame.image),
+    )
+    x, y, z = np.frombuffer(frame.pose, "<f8").reshape(4, 4)[:3, 3].tolist()
+    connection.execute(
+        "INSERT INTO positions VALUES (?, ?, ?, ?, ?, ?, ?)", (frame.id, x, x, y, y, z, z)
+    )
+    if frame.replaces is not None:
+        connection.execute(
+            "UPDATE frames SET superseded_by = ? WHERE id = ?", (frame.id, frame.replaces)
+        )
+
+
+def read_encoded(connection: sqlite3.Connection, frame_id: int) -> EncodedFrame:
+    """One frame's row and blobs, sizes and types checked before the blobs are fetched.
+
+    Raises:
+        KeyError: no such frame. DamagedFrame: wrong types or sizes.
+    """
+    try:
+        row = connection.execute(
+            f"SELECT {_FRAME_COLUMNS} FROM frames WHERE id = ?", (frame_id,)
+        ).fetchone()
+        if row is None:
+            raise KeyError(f"no frame {frame_id}")
+        sizes = connection.execute(
+            "SELECT length(digest), length(thumbnail), ifnull(length(mask), 0), length(image), "
+            "typeof(digest) || typeof(thumbnail) || typeof(mask) || typeof(image) "
+            "FROM pictures WHERE frame_id = ?",
+            (frame_id,),
+        ).fetchone()
+        if sizes is None or sizes[4] not in ("blobblobnullblob", "blobblobblobblob"):
+            raise codec.DamagedFrame(f"frame {frame_id}: its picture is missing or no blob")
+        limits = (32, MAX_THUMBNAIL_BYTES, MAX_MASK_BYTES, MAX_IMAGE_BYTES)
+        if any(size > limit for size, limit in zip(sizes[:4], limits, strict=True)):
+            raise codec.DamagedFrame(f"frame {frame_id}: its picture is larger than allowed")
+        digest, thumbnail, mask, image = connection.execute(
+            f"SELECT {_PICTURE_COLUMNS} FROM pictures WHERE frame_id = ?", (frame_id,)
+        ).fetchone()
+    except sqlite3.Error as error:
+        raise codec.DamagedFrame(f"frame {frame_id}: cannot be read ({error})") from error
+    _check_row(row)
+    _, kind, pose, fov_y, height, width, cells, created, pinned, replaces, _ = row
+    return EncodedFrame(
+        id=frame_id,
+        kind=kind,
+        pose=pose,
+        fov_y=fov_y,
+        height=height,
+        width=width,
+        valid_cells=cells & codec.ALL_CELLS,
+        created=created,
+        pinned=bool(pinned),
+        replaces=replaces,
+        image=image,
+        mask=mask,
+        thumbnail=thumbnail,
+        digest=digest,
+    )
+
+
+def _check_row(row: tuple) -> None:
+    types = (int, str, bytes, float, int, int, int, float, int, (int, type(None)), int)
+    if not all(isinstance(value, kind) for value, kind in zip(row, types, strict=True)):
+        raise codec.DamagedFrame(f"frame {row[0]}: a value of the wrong type")
+
+
+def read_thumbnail(connection: sqlite3.Connection, frame_id: int) -> bytes:
+    """A frame's thumbnail as bytes. KeyError: no such frame. DamagedFrame: unreadable."""
+    try:
+        row = connection.execute(
+            "SELECT CASE WHEN typeof(thumbnail) = 'blob' AND length(thumbnail) <= ? "
+            "THEN thumbnail END FROM pictures WHERE frame_id = ?",
+            (MAX_THUMBNAIL_BYTES, frame_id),
+        ).fetchone()
+    except sqlite3.Error as error:
+        raise codec.DamagedFrame(f"frame {frame_id}: cannot be read ({error})") from error
+    if row is None:
+        raise KeyError(f"no frame {frame_id}")
+    return row[0]
+
+
+def read_table(connection: sqlite3.Connection, path: Path) -> FrameTable:
+    """The live frames' poses, ids ascending.
+
+    Raises:
+        UnreadableWorld: a row that cannot be a frame.
+    """
+    try:
+        found = connection.execute(
+            "SELECT id, pose, fov_y, kind, created, pinned, valid_cells FROM frames "
+            "WHERE deleted = 0 AND superseded_by IS NULL ORDER BY id"
+        ).fetchall()
+        columns = list(zip(*found, strict=True)) or [()] * 7
+        return _table_of(columns)
+    except (sqlite3.Error, ValueError, TypeError, OverflowError, KeyError) as error:
+        raise UnreadableWorld(
+            f"{path}: holds a frame that is damaged ({error}); "
+            "`rtfm verify` tells which, and saves the rest"
+        ) from error
+
+
+def _table_of(columns: list[tuple]) -> FrameTable:
+    ids, poses, fov_y, kinds, created, pinned, cells = columns
+    if any(len(pose) != 128 for pose in poses):
+        raise ValueError("a pose that is not 16 numbers")
+    kind_index = {name: index for index, name in enumerate(KINDS)}
+    table = FrameTable(
+        ids=np.array(ids, np.int64),
+        camera_to_world=np.frombuffer(b"".join(poses), "<f8").reshape(-1, 4, 4),
+        fov_y=np.array(fov_y, np.float64),
+        kind=np.array([kind_index[name] for name in kinds], np.int8),
+        created=np.array(created, np.float64),
+        pinned=np.array(pinned, bool),
+        valid_cells=np.array(cells, np.int64).view(np.uint64),
+    )
+    if not rigid(table.camera_to_world).all():
+        raise ValueError("a pose that is not a rotation and a position")
+    if not ((table.fov_y >= 0.01) & (table.fov_y <= 3.1)).all():
+        raise ValueError("an impossible field of view")
+    return table
+
+
+def rigid(poses: np.ndarray, tolerance: float = 1e-3) -> np.ndarray:
+    """(N,) bool: which of the poses (N, 4, 4) are finite rigid transforms."""
+    with np.errstate(all="ignore"):
+        rotation = poses[:, :3, :3]
+        x, y, z = rotation[:, 0], rotation[:, 1], rotation[:, 2]
+        good = np.abs(poses[:, 3] - (0, 0, 0, 1)).max(axis=1) <= tolerance
+        for first, second, value in ((x, x, 1), (y, y, 1), (x, y, 0)):
+            product = np.einsum("ni,ni->n", first, second)
+            good &= np.abs(product - value) <= tolerance
+        good &= np.abs(np.cross(x, y) - z).max(axis=1) <= tolerance
+        return good & np.isfinite(poses).all(axis=(1, 2))
+
+
+def with_waiting(table: FrameTable, waiting: Iterable[EncodedFrame]) -> FrameTable:
+    """The table as it will be once the waiting frames are written."""
+    waiting = list(waiting)
+    if not waiting:
+        return table
+    gone = [frame.replaces for frame in waiting if frame.replaces is not None]
+    columns = [
+        (item.id, item.pose, item.fov_y, item.kind, item.created, item.pinned, item.valid_cells)
+        for item in waiting
+        if item.id not in gone
+    ]
+    ids, poses, fov_y, kinds, created, pinned, cells = zip(*columns, strict=True)
+    signed = tuple(int(np.uint64(value).astype(np.int64)) for value in cells)
+    added = _table_of([ids, poses, fov_y, kinds, created, pinned, signed])
+    keep = ~np.isin(table.ids, gone)
+    return FrameTable(
+        *(
+            np.concatenate([getattr(table, name)[keep], getattr(added, name)])
+            for name in FrameTable.__dataclass_fields__
+        )
+    )
+
+
+def drop_hidden(connection: sqlite3.Connection, drop_undo: bool) -> None:
+    """Delete the rows of deleted frames and of what they hide; `drop_undo`: all superseded."""
+    links = connection.execute("SELECT id, deleted, superseded_by FROM frames").fetchall()
+    gone = {frame_id for frame_id, deleted, _ in links if deleted}
+    if drop_undo:
+        gone |= {frame_id for frame_id, _, superseded_by in links if superseded_by is not None}
+    grew = True
+    while grew:
+        hidden = {frame_id for frame_id, _, by in links if by in gone}
+        grew = not hidden <= gone
+        gone |= hidden
+    delete_frames(connection, gone)
+
+
+def delete_frames(connection: sqlite3.Connection, frame_ids: Iterable[int]) -> None:
+    """Remove frames for good; what they replaced is shown again."""
+    keys = [(frame_id,) for frame_id in sorted(frame_ids)]
+    for statement in (
+        "UPDATE frames SET replaces = NULL WHERE replaces = ?",
+        "UPDATE frames SET superseded_by = NULL WHERE superseded_by = ?",
+        "DELETE FROM pictures WHERE frame_id = ?",
+        "DELETE FROM positions WHERE frame_id = ?",
+        "DELETE FROM frames WHERE id = ?",
+    ):
+        connection.executemany(statement, keys)
+
+
+def count_kinds(connection: sqlite3.Connection) -> dict[str, tuple[int, int]]:
+    """Kind -> (live frames, stored bytes)."""
+    counts = dict.fromkeys(KINDS, (0, 0))
+    for kind, count, size in connection.execute(
+        "SELECT kind, count(*), sum(bytes) FROM frames "
+        "WHERE deleted = 0 AND superseded_by IS NULL GROUP BY kind"
+    ):
+        counts[kind] = (count, size)
+    return counts
+
+
+def to_json(value, where: str) -> str:
+    """Compact JSON. ValueError: not JSON, not finite, or over 1 MB."""
+    try:
+        text = json.dumps(value, allow_nan=False, separators=(",", ":"))
+    except (TypeError, ValueError, RecursionError) as error:
+        raise ValueError(f"{where}: cannot be stored as JSON ({error})") from None
+    if len(text.encode()) > MAX_JSON_BYTES:
+        raise ValueError(f"{where}: is over {MAX_JSON_BYTES} bytes")
+    return text
+
+
+def parse_json(text, where: str):
+    """The value of a stored JSON text. ValueError: damaged, not finite, or not text."""
+    if not isinstance(text, str) or len(text) > MAX_JSON_BYTES:
+        raise ValueError(f"{where}: is not text of a sane size")
+    try:
+        return json.loads(text, parse_constant=_refuse_constant, parse_float=_finite)
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{where}: is not JSON ({error})") from None
+
+
+def _refuse_constant(name: str):
+    raise ValueError(f"{name} is not a finite number")
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError(f"{text} is not a finite number")
+    return value

@@ -1,0 +1,500 @@
+"""`WorldFile`: the set of posed frames that is a world, kept in one SQLite database.
+
+Every commit is a transaction; journal entries and state are gathered and written at least once a
+second, so that `kill -9` loses at most the last second. When the disk is full, frames wait in
+memory under their final ids, `save_error` says so, and every later write tries again. One writer at
+a time; readers may look on. Thread-safe. What the tables hold is described in `schema.py`; pictures
+become bytes in `codec.py`; `maintenance.py` verifies, salvages and compacts.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import sqlite3
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from . import codec, database, rows, schema
+from .codec import DamagedFrame
+from .database import SaveError
+from .lock import WorldInUse, WriterLock
+from .rows import EncodedFrame, FrameTable, StoredFrame
+from .schema import KINDS, UnreadableWorld
+
+__all__ = [
+    "KINDS",
+    "DamagedFrame",
+    "FrameTable",
+    "JournalEntry",
+    "SaveError",
+    "StoredFrame",
+    "UnreadableWorld",
+    "WorldFile",
+    "WorldInUse",
+]
+
+FLUSH_INTERVAL_S = 0.5
+MAX_WAITING_BYTES = 256 << 20
+
+
+@dataclass(frozen=True)
+class JournalEntry:
+    """One journal row: seconds since 1970, what happened, its details."""
+
+    time: float
+    kind: str
+    payload: dict
+
+
+class WorldFile:
+    """An open world; use `create` or `open`, and `close` (or a with-block) when done.
+
+    Attributes:
+        save_error: the SaveError that keeps the last changes in memory, None while all is well.
+    """
+
+    def __init__(self, path: Path, connection: sqlite3.Connection, lock: WriterLock | None):
+        self.path = path
+        self.read_only = lock is None
+        self.save_error: SaveError | None = None
+        self._connection = connection
+        self._writer_lock = lock
+        self._mutex = threading.RLock()
+        self._waiting_frames: dict[int, EncodedFrame] = {}
+        self._waiting_journal: list[tuple[float, str, str]] = []
+        self._waiting_state: dict[str, str] = {}
+        self._timer: threading.Timer | None = None
+        self._key = schema.file_key(path)
+        meta = database.read_meta(connection, path)
+        self.name: str = meta["name"]
+        self.created: float = meta["created"]
+        self.start_pose: np.ndarray = meta["start_pose"]
+        self.fov_y_radians: float = meta["fov_y_radians"]
+        self.source_to_world: np.ndarray | None = meta["source_to_world"]
+        self.provenance: dict = meta["provenance"]
+        self.model: dict = meta["model"]
+        last = connection.execute("SELECT max(id) FROM frames").fetchone()[0] or 0
+        used = connection.execute("SELECT seq FROM sqlite_sequence WHERE name = 'frames'")
+        self._next_id = max(last, *(row[0] for row in used), 0) + 1
+        schema.note_open(self._key)
+
+    @classmethod
+    def create(
+        cls,
+        path: Path | str,
+        *,
+        name: str,
+        start_pose: np.ndarray,
+        fov_y_radians: float,
+        source_to_world: np.ndarray | None = None,
+        provenance: dict | None = None,
+        model: dict | None = None,
+    ) -> WorldFile:
+        """Make a new world and open it for writing; it appears under its name only when complete.
+
+        Args:
+            start_pose: camera_to_world (4, 4) where a walk begins.
+            source_to_world: similarity (4, 4) from the imported pictures' coordinates.
+            provenance, model: JSON values, for example the source picture's hash.
+
+        Raises:
+            ValueError: something of that name is there already, or a bad pose.
+            SaveError: it cannot be written.
+        """
+        path = Path(path).expanduser()
+        meta = database.new_meta(
+            name=name,
+            start_pose=start_pose,
+            fov_y_radians=fov_y_radians,
+            source_to_world=source_to_world,
+            provenance=provenance or {},
+            model=model or {},
+        )
+        database.write_new(path, meta)
+        return cls.open(path)
+
+    @classmethod
+    def open(cls, path: Path | str, *, read_only: bool = False) -> WorldFile:
+        """Open a world; with `read_only` also while another process writes it.
+
+        Raises:
+            UnreadableWorld: missing, foreign, newer, truncated or damaged (never written to).
+            WorldInUse: open for writing elsewhere.
+            ValueError: its folder cannot be written and `read_only` is not set.
+        """
+        path = Path(os.path.realpath(Path(path).expanduser()))
+        schema.check_header(path)
+        if not read_only and not os.access(path, os.W_OK):
+            raise ValueError(f"{path}: is write-protected; open it read-only or copy it")
+        lock = None if read_only else WriterLock(path)
+        connection = None
+        try:
+            connection = schema.connect(path, read_only=read_only)
+            schema.check_schema(connection, path)
+            if lock is not None:
+                schema.migrate(connection, path)
+                connection.execute("PRAGMA journal_mode = WAL")
+                connection.execute("PRAGMA synchronous = NORMAL")
+                connection.execute("PRAGMA foreign_keys = ON")
+            return cls(path, connection, lock)
+        except BaseException as error:
+            if connection is not None:
+                connection.close()
+            if lock is not None:
+                lock.release()
+            if isinstance(error, sqlite3.Error):
+                raise UnreadableWorld(
+                    f"{path}: cannot be opened ({error}); `rtfm verify` tells what is damaged"
+                ) from error
+            raise
+
+    def __enter__(self) -> WorldFile:
+        return self
+
+    def __exit__(self, *_exception) -> None:
+        try:
+            self.close()
+        except SaveError:
+            self.close(force=True)
+            raise
+
+    def close(self, *, force: bool = False) -> None:
+        """Write what waits, fold the write-ahead log into the file, let go of it.
+
+        Raises:
+            SaveError: something could not be saved; the world stays open unless `force`.
+        """
+        with self._mutex:
+            if self._writer_lock is not None and not force:
+                self.flush()
+            if self._connection is None:
+                return
+            if self._timer is not None:
+                self._timer.cancel()
+            self._release()
+
+    def _release(self) -> None:
+        if self._writer_lock is not None:
+            self._connection.execute("PRAGMA busy_timeout = 0")
+            # a reader elsewhere or a full disk keeps the log beside the file, which is as safe
+            with contextlib.suppress(sqlite3.OperationalError):
+                self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+                self._connection.execute("PRAGMA journal_mode = DELETE")
+        self._connection.close()
+        self._connection = None
+        schema.note_closed(self._key)
+        if self._writer_lock is not None:
+            self._writer_lock.release()
+            self._writer_lock = None
+
+    # frames
+
+    def add_frame(self, frame: StoredFrame) -> int:
+        """Store a frame in one transaction and return its id, which is never used again.
+
+        When the disk is full the frame waits in memory: the id is good, `save_error` is set.
+
+        Raises:
+            ValueError: bad picture or pose, or `replaces` names a frame that is not live.
+            SaveError: over 256 MB wait already, nothing was kept; or the world is read-only.
+        """
+        encoded = rows.encode(frame, time.time())
+        with self._mutex:
+            self._check_writable()
+            if frame.replaces is not None and not self._is_live(frame.replaces):
+                raise ValueError(f"frame {frame.replaces} cannot be replaced: it is not live")
+            encoded = encoded.with_id(self._next_id)
+            waiting = sum(item.bytes for item in self._waiting_frames.values())
+            if waiting + encoded.bytes > MAX_WAITING_BYTES:
+                self.flush()
+            self._next_id += 1
+            self._waiting_frames[encoded.id] = encoded
+            try:
+                self.flush()
+            except SaveError:
+                self._arm_timer()
+            return encoded.id
+
+    def read_frame(self, frame_id: int) -> StoredFrame:
+        """The frame as it was added, pixels bit for bit.
+
+        Raises:
+            KeyError: no such frame.
+            DamagedFrame: its bytes are not those that were written.
+        """
+        with self._mutex:
+            waiting = self._waiting_frames.get(frame_id)
+            encoded = waiting or rows.read_encoded(self._connection, frame_id)
+        return rows.decode(encoded)
+
+    def read_thumbnail(self, frame_id: int) -> np.ndarray:
+        """uint8 (72, 128, 3); raises as `read_frame` does."""
+        with self._mutex:
+            if frame_id in self._waiting_frames:
+                return codec.decode_thumbnail(self._waiting_frames[frame_id].thumbnail)
+            blob = rows.read_thumbnail(self._connection, frame_id)
+        return codec.decode_thumbnail(blob)
+
+    def frame_table(self) -> FrameTable:
+        """Poses and kinds of the live frames, ids ascending.
+
+        Raises:
+            UnreadableWorld: a row holds something that cannot be a frame.
+        """
+        with self._mutex:
+            table = rows.read_table(self._connection, self.path)
+            return rows.with_waiting(table, self._waiting_frames.values())
+
+    def delete_frame(self, frame_id: int) -> None:
+        """Hide a frame; `restore_frame` brings it back until `compact`. KeyError if unknown."""
+        self._update_frame(frame_id, "deleted = 1")
+
+    def restore_frame(self, frame_id: int) -> None:
+        """Undo `delete_frame`, or redo an edit that `undo_edit` took back.
+
+        Raises:
+            KeyError: no such frame.
+            ValueError: the frame it would replace has meanwhile been replaced by another.
+        """
+        with self._mutex:
+            replaces, superseded_by = self._links(frame_id)[1:]
+            if superseded_by is None and replaces is not None:
+                other = self._links(replaces)[2]
+                if other not in (None, frame_id):
+                    raise ValueError(f"frame {replaces} was replaced by {other}; undo that first")
+
+            def work(connection: sqlite3.Connection) -> None:
+                connection.execute("UPDATE frames SET deleted = 0 WHERE id = ?", (frame_id,))
+                if replaces is not None:
+                    connection.execute(
+                        "UPDATE frames SET superseded_by = ? WHERE id = ?", (frame_id, replaces)
+                    )
+
+            self._write(work)
+
+    def undo_edit(self, frame_id: int) -> None:
+        """Hide an edit and show again what it replaced.
+
+        Raises:
+            KeyError: no such frame.
+            ValueError: it was itself replaced by a later edit, or undone already.
+        """
+        with self._mutex:
+            deleted, replaces, superseded_by = self._links(frame_id)
+            if superseded_by is not None or deleted:
+                later = f"; undo edit {superseded_by} first" if superseded_by else ""
+                raise ValueError(f"edit {frame_id} is not live{later}")
+
+            def work(connection: sqlite3.Connection) -> None:
+                connection.execute("UPDATE frames SET deleted = 1 WHERE id = ?", (frame_id,))
+                connection.execute(
+                    "UPDATE frames SET superseded_by = NULL WHERE id = ?", (replaces,)
+                )
+
+            self._write(work)
+
+    def set_pinned(self, frame_id: int, pinned: bool) -> None:
+        """Mark a frame as always kept in mind. KeyError if unknown."""
+        self._update_frame(frame_id, f"pinned = {int(bool(pinned))}")
+
+    def _update_frame(self, frame_id: int, assignment: str) -> None:
+        with self._mutex:
+            self._links(frame_id)
+            self._write(
+                lambda connection: connection.execute(
+                    f"UPDATE frames SET {assignment} WHERE id = ?", (frame_id,)
+                )
+            )
+
+    def _links(self, frame_id: int) -> tuple[int, int | None, int | None]:
+        """(deleted, replaces, superseded_by) of a frame; KeyError if unknown."""
+        if self._waiting_frames:
+            self.flush()
+        row = self._connection.execute(
+            "SELECT deleted, replaces, superseded_by FROM frames WHERE id = ?", (frame_id,)
+        ).fetchone()
+        if row is None:
+            raise KeyError(f"no frame {frame_id} in {self.path}")
+        return row
+
+    def _is_live(self, frame_id: int) -> bool:
+        if any(item.replaces == frame_id for item in self._waiting_frames.values()):
+            return False
+        if frame_id in self._waiting_frames:
+            return True
+        row = self._connection.execute(
+            "SELECT 1 FROM frames WHERE id = ? AND deleted = 0 AND superseded_by IS NULL",
+            (frame_id,),
+        ).fetchone()
+        return row is not None
+
+    # state and journal
+
+    def get_state(self, key: str):
+        """The JSON value last set under `key`, or None."""
+        with self._mutex:
+            text = self._waiting_state.get(key)
+            if text is None:
+                row = self._connection.execute(
+                    "SELECT value FROM state WHERE key = ?", (key,)
+                ).fetchone()
+                text = row[0] if row else None
+        return None if text is None else rows.parse_json(text, f"{self.path}: state {key}")
+
+    def set_state(self, key: str, value) -> None:
+        """Remember a JSON value (camera, settings, notes, bookmarks); written within a second."""
+        text = rows.to_json(value, f"state {key}")
+        with self._mutex:
+            self._check_writable()
+            self._waiting_state[key] = text
+            self._arm_timer()
+
+    def journal(self, kind: str, payload: dict) -> None:
+        """Note what happened; written within a second, in order."""
+        text = rows.to_json(payload, f"journal {kind}")
+        with self._mutex:
+            self._check_writable()
+            self._waiting_journal.append((time.time(), kind[:64], text))
+            self._arm_timer()
+
+    def journal_entries(self, kind: str | None = None) -> Iterator[JournalEntry]:
+        """The journal from its beginning (of one kind), what still waits included."""
+        with self._mutex:
+            waiting = list(self._waiting_journal)
+            last = self._connection.execute("SELECT max(id) FROM journal").fetchone()[0] or 0
+        position = 0
+        while position < last:
+            with self._mutex:
+                chunk = self._connection.execute(
+                    "SELECT id, time, kind, payload FROM journal "
+                    "WHERE id > ? AND id <= ? ORDER BY id LIMIT 1000",
+                    (position, last),
+                ).fetchall()
+            if not chunk:
+                break
+            position = chunk[-1][0]
+            yield from self._entries((row[1:] for row in chunk), kind)
+        yield from self._entries(waiting, kind)
+
+    def _entries(self, source, kind: str | None) -> Iterator[JournalEntry]:
+        for moment, entry_kind, text in source:
+            if kind is None or kind == entry_kind:
+                yield JournalEntry(moment, entry_kind, rows.parse_json(text, "journal entry"))
+
+    # writing
+
+    def flush(self) -> None:
+        """Write all that waits in one transaction.
+
+        Raises:
+            SaveError: it cannot be written now; nothing is lost, the next write tries again.
+        """
+        with self._mutex:
+            if self._waiting_frames or self._waiting_journal or self._waiting_state:
+                self._write(lambda connection: None)
+
+    def _write(self, work: Callable[[sqlite3.Connection], object]) -> None:
+        """Run `work` after everything that waits, all or nothing."""
+        self._check_writable()
+        connection = self._connection
+        try:
+            connection.execute("BEGIN IMMEDIATE")
+            for frame in self._waiting_frames.values():
+                rows.insert(connection, frame)
+            connection.executemany(
+                "INSERT INTO journal (time, kind, payload) VALUES (?, ?, ?)", self._waiting_journal
+            )
+            state = {**self._waiting_state, "last_visit": json.dumps(time.time())}
+            connection.executemany("INSERT OR REPLACE INTO state VALUES (?, ?)", state.items())
+            work(connection)
+            connection.execute("COMMIT")
+        except sqlite3.Error as error:
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+            self.save_error = SaveError(f"{self.path}: cannot be saved now ({error})")
+            raise self.save_error from error
+        self._waiting_frames.clear()
+        self._waiting_journal.clear()
+        self._waiting_state.clear()
+        self.save_error = None
+
+    def _check_writable(self) -> None:
+        if self.read_only:
+            raise SaveError(f"{self.path}: is open read-only; fork it to change it")
+        if self._connection is None:
+            raise SaveError(f"{self.path}: is closed")
+
+    def _arm_timer(self) -> None:
+        if self._timer is None:
+            self._timer = threading.Timer(FLUSH_INTERVAL_S, self._timed_flush)
+            self._timer.daemon = True
+            self._timer.start()
+
+    def _timed_flush(self) -> None:
+        with self._mutex:
+            self._timer = None
+            if self._connection is None:
+                return
+            try:
+                self.flush()
+            except SaveError:  # kept in `save_error` for whoever shows it
+                self._arm_timer()
+
+    # the whole file
+
+    def fork(self, target_path: Path | str) -> Path:
+        """Copy the world as it is now to a new file, while it stays open; returns the path.
+
+        Raises:
+            ValueError: the target exists.
+            SaveError: the copy cannot be written (nothing is left behind).
+        """
+        if not self.read_only:
+            self.flush()
+        return database.copy(self.path, Path(target_path).expanduser())
+
+    def compact(self, *, drop_undo: bool = False) -> tuple[int, int]:
+        """Remove deleted frames for good (with `drop_undo` also the versions before edits), and
+        give their room back to the disk; returns the size in bytes before and after.
+
+        Raises:
+            SaveError: not enough room for the rewrite; the file is as it was.
+        """
+        with self._mutex:
+            self._write(lambda connection: rows.drop_hidden(connection, drop_undo))
+            before = self._size_bytes()
+            try:
+                self._connection.execute("VACUUM")
+                self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            except sqlite3.Error as error:
+                raise SaveError(f"{self.path}: cannot be compacted now ({error})") from error
+            return before, self._size_bytes()
+
+    def stats(self) -> dict:
+        """Live frames by kind, their bytes, times (seconds since 1970) and the size on disk."""
+        with self._mutex:
+            counts = rows.count_kinds(self._connection)
+            for frame in self._waiting_frames.values():
+                kind, size = counts[frame.kind]
+                counts[frame.kind] = (kind + 1, size + frame.bytes)
+        return {
+            "frames": sum(count for count, _ in counts.values()),
+            "seed": counts["seed"][0],
+            "generated": counts["generated"][0],
+            "edits": counts["edit"][0],
+            "bytes": sum(size for _, size in counts.values()),
+            "created": self.created,
+            "last_visit": self.get_state("last_visit") or self.created,
+            "size_bytes": self._size_bytes(),
+        }
+
+    def _size_bytes(self) -> int:
+        log = schema.wal_path(self.path)
+        return self.path.stat().st_size + (log.stat().st_size if log.exists() else 0)
