@@ -1,0 +1,183 @@
+"""Draws the newest model frame from the newest camera (`FrameView`), by `shaders/display/frame.*`.
+
+Rotation is re-projected exactly, so the mouse is answered in the very next display frame; with
+`smooth`, the motion since the frame was drawn is followed with the frame's own guess of distance.
+"""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+from ..frame import Frame
+from ..geometry import ASPECT, tangents
+from ..resources import shader
+
+MAX_SHIFT = 0.6
+FULL_CONFIDENCE = 0.5
+ENLARGE_BELOW = 400
+TEXTURES = ("u_frame", "u_soft", "u_planes")
+
+
+def view_tangents(fov_y_radians: float, window_aspect: float) -> tuple[float, float]:
+    """(tan_x, tan_y) of the window's half field of view: the world's 16:9 picture, cropped to the
+    window's shape, always fills the window."""
+    tan_x, tan_y = tangents(fov_y_radians)
+    if window_aspect >= ASPECT:
+        return tan_x, tan_x / window_aspect
+    return tan_y * window_aspect, tan_y
+
+
+class FrameView:
+    """Holds one frame on the graphics card. `gl` is a moderngl context.
+
+    On a graphics card each pixel is sampled with a bicubic filter. A software renderer has no time
+    for that: there the frame is enlarged once when it arrives and sampled bilinearly.
+    """
+
+    def __init__(self, gl, *, software: bool = False):
+        self._gl = gl
+        self._software = software
+        self._variants: dict[tuple[str, ...], tuple] = {}
+        self._textures: dict[str, object] = {}
+        self.frame: Frame | None = None
+
+    def show(self, frame: Frame) -> None:
+        """Put a new model frame on the card."""
+        image = frame.image
+        if self._software and image.shape[0] < ENLARGE_BELOW:
+            image = cv2.resize(image, None, fx=2, fy=2, interpolation=cv2.INTER_CUBIC)
+        self._upload("u_frame", cv2.cvtColor(image, cv2.COLOR_RGB2RGBA))
+        self._upload("u_soft", cv2.cvtColor(_softened(frame.image), cv2.COLOR_RGB2RGBA))
+        self._upload("u_planes", _planes_of(frame))
+        self.frame = frame
+
+    def clear(self) -> None:
+        """Show nothing: another world is being opened."""
+        self.frame = None
+
+    def draw(
+        self,
+        camera_to_world: np.ndarray,
+        fov_y_radians: float,
+        window_size: tuple[int, int],
+        *,
+        smooth: bool = True,
+        heat: float = 0.0,
+    ) -> None:
+        """Draw over the whole viewport; nothing when there is no frame yet.
+
+        Args:
+            camera_to_world: (4, 4), the newest camera.
+            fov_y_radians: field of view of a 16:9 window.
+            window_size: framebuffer pixels (width, height).
+            smooth: follow the translation since the frame was drawn.
+            heat: strength 0..1 of the map of what is remembered and what imagined.
+        """
+        if self.frame is None:
+            return
+        rotation = self.frame.camera_to_world[:3, :3]
+        to_frame = rotation.T @ camera_to_world[:3, :3]
+        shift = rotation.T @ (camera_to_world[:3, 3] - self.frame.camera_to_world[:3, 3])
+        shift = _limited(shift) if smooth else np.zeros(3)
+        tan_view = view_tangents(fov_y_radians, window_size[0] / max(window_size[1], 1))
+        tan_frame = tangents(self.frame.fov_y_radians)
+        variant = {
+            "SHARP": not self._software,
+            "SMOOTH": bool(shift.any()),
+            "BORDERS": sees_past_border(to_frame, tan_view, tan_frame, bool(shift.any())),
+            "HEAT": heat > 0,
+        }
+        program, triangle = self._variant(tuple(k for k, on in variant.items() if on))
+        uniforms = {
+            "u_to_frame": tuple(to_frame.T.reshape(-1)),
+            "u_shift": tuple(shift),
+            "u_tan_view": tan_view,
+            "u_tan_frame": tan_frame,
+            "u_size": self._textures["u_frame"].size,
+            "u_heat": heat,
+        }
+        for name, value in uniforms.items():
+            if name in program:
+                program[name] = value
+        for unit, name in enumerate(TEXTURES):
+            self._textures[name].use(unit)
+        triangle.render(self._gl.TRIANGLES, vertices=3)
+
+    def release(self) -> None:
+        for program, triangle in self._variants.values():
+            triangle.release()
+            program.release()
+        for texture in self._textures.values():
+            texture.release()
+        self._variants.clear()
+        self._textures.clear()
+
+    def _variant(self, defines: tuple[str, ...]) -> tuple:
+        """(program, triangle) of the shader with these `#define`s."""
+        if defines not in self._variants:
+            source = shader("display/frame.frag").read_text(encoding="utf-8")
+            version, rest = source.split("\n", 1)
+            lines = [version, *(f"#define {name}" for name in defines), rest]
+            program = self._gl.program(
+                vertex_shader=shader("display/frame.vert").read_text(encoding="utf-8"),
+                fragment_shader="\n".join(lines),
+            )
+            for unit, name in enumerate(TEXTURES):
+                if name in program:
+                    program[name] = unit
+            self._variants[defines] = (program, self._gl.vertex_array(program, []))
+        return self._variants[defines]
+
+    def _upload(self, name: str, pixels: np.ndarray) -> None:
+        """Write (H, W, C) uint8 or float32 into the texture of this name."""
+        height, width, components = pixels.shape
+        texture = self._textures.get(name)
+        if texture is None or texture.size != (width, height):
+            if texture is not None:
+                texture.release()
+            dtype = "f1" if pixels.dtype == np.uint8 else "f4"
+            texture = self._gl.texture((width, height), components, dtype=dtype)
+            texture.filter = (self._gl.LINEAR, self._gl.LINEAR)
+            texture.repeat_x = texture.repeat_y = False
+            self._textures[name] = texture
+        texture.write(np.ascontiguousarray(pixels))
+
+
+def sees_past_border(
+    to_frame: np.ndarray,
+    tan_view: tuple[float, float],
+    tan_frame: tuple[float, float],
+    moving: bool,
+) -> bool:
+    """Whether a corner of the window lies outside the frame; `moving` leaves room for parallax."""
+    corners = np.array([[x, y, 0.0] for x in (-1, 1) for y in (-1, 1)])
+    rays = (corners * (*tan_view, 0.0) + (0.0, 0.0, -1.0)) @ to_frame.T
+    if (rays[:, 2] > -0.05).any():
+        return True
+    places = np.abs(rays[:, :2] / -rays[:, 2:]) / tan_frame
+    return bool(places.max() > (0.97 if moving else 1.0))
+
+
+def _softened(image: np.ndarray) -> np.ndarray:
+    """A small, blurred picture (72, 128, 3) for what lies past the border."""
+    tiny = cv2.resize(image, (32, 18), interpolation=cv2.INTER_AREA)
+    tiny = cv2.GaussianBlur(tiny, (0, 0), 1.0)
+    return cv2.resize(tiny, (128, 72), interpolation=cv2.INTER_CUBIC)
+
+
+def _planes_of(frame: Frame) -> np.ndarray:
+    """Inverse distance, damped where the frame is unsure, and the imagined share: (h, w, 2)."""
+    planes = np.empty((*frame.inverse_depth.shape, 2), np.float32)
+    trust = np.clip(frame.confidence / FULL_CONFIDENCE, 0.0, 1.0)
+    planes[..., 0] = np.clip(np.nan_to_num(frame.inverse_depth), 0.0, 5.0) * trust
+    planes[..., 1] = frame.unseen / np.float32(255)
+    return planes
+
+
+def _limited(shift: np.ndarray) -> np.ndarray:
+    """Motion that one frame can be asked to follow, in metres."""
+    length = float(np.linalg.norm(shift))
+    if length < 1e-5:
+        return np.zeros(3)
+    return shift * (min(length, MAX_SHIFT) / length)

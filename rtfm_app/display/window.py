@@ -1,0 +1,297 @@
+"""The window: glfw, an OpenGL 3.3 context and the native Dear ImGui backends.
+
+Knows nothing of worlds or models. `headless=True` gives the same thing without a display server
+(glfw's null platform and EGL), for tests, screenshots and scripted runs.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import time
+from pathlib import Path
+
+from .errors import DisplayUnavailable
+
+try:  # imgui_bundle first: it ships the libglfw that both then share
+    from imgui_bundle import imgui, implot  # isort: skip
+    import glfw  # isort: skip
+    import moderngl  # isort: skip
+except ImportError as error:
+    raise DisplayUnavailable(
+        f"the window libraries cannot be loaded ({error}); on Debian or Ubuntu: "
+        "sudo apt install libgl1 libegl1 libglx-mesa0 libgl1-mesa-dri"
+    ) from error
+
+import numpy as np
+
+from ..input import InputState
+
+MIN_SIZE = (640, 360)
+SOFTWARE_RENDERERS = ("llvmpipe", "softpipe", "swrast", "software")
+KEY_NAMES = {
+    code: name[4:]
+    for name, code in vars(glfw).items()
+    if name.startswith("KEY_") and isinstance(code, int) and code >= 0 and name != "KEY_LAST"
+}
+
+
+class Window:
+    """See the module docstring. Events go to `inputs` while the world has the mouse (captured);
+    key releases always do, so that nothing sticks."""
+
+    def __init__(
+        self,
+        inputs: InputState,
+        *,
+        width: int = 1280,
+        height: int = 720,
+        title: str = "RTFM",
+        headless: bool = False,
+        vsync: bool = True,
+        scale: float | None = None,
+    ):
+        self.inputs = inputs
+        self.headless = headless
+        self.captured = False
+        self.dropped: list[Path] = []
+        self.pressed_key: str | None = None
+        self._cursor = (0.0, 0.0)
+        self._windowed: tuple[int, int, int, int] | None = None
+        _prepare_software_gl()
+        self._handle = _open_window(width, height, title, headless)
+        glfw.swap_interval(1 if vsync and not headless else 0)
+        try:
+            self.gl = moderngl.create_context(require=330)
+        except Exception as error:
+            glfw.terminate()
+            raise DisplayUnavailable(
+                f"OpenGL 3.3 is not available ({error}); on Debian or Ubuntu: "
+                "sudo apt install libgl1 libegl1 libgl1-mesa-dri"
+            ) from error
+        self.renderer = str(self.gl.info["GL_RENDERER"])
+        self.software = any(s in self.renderer.lower() for s in SOFTWARE_RENDERERS)
+        self.content_scale = scale or glfw.get_window_content_scale(self._handle)[0] or 1.0
+        self._install_callbacks()
+        self._start_imgui()
+
+    # ---- state ----
+
+    @property
+    def should_close(self) -> bool:
+        return bool(glfw.window_should_close(self._handle))
+
+    def request_close(self) -> None:
+        glfw.set_window_should_close(self._handle, True)
+
+    @property
+    def framebuffer_size(self) -> tuple[int, int]:
+        return glfw.get_framebuffer_size(self._handle)
+
+    @property
+    def window_size(self) -> tuple[int, int]:
+        """The size to restore later: that of the window when it is not full screen."""
+        return self._windowed[2:] if self._windowed else glfw.get_window_size(self._handle)
+
+    @property
+    def full_screen(self) -> bool:
+        return self._windowed is not None
+
+    @property
+    def iconified(self) -> bool:
+        return bool(glfw.get_window_attrib(self._handle, glfw.ICONIFIED))
+
+    def set_title(self, title: str) -> None:
+        glfw.set_window_title(self._handle, title)
+
+    def set_vsync(self, on: bool) -> None:
+        glfw.swap_interval(1 if on and not self.headless else 0)
+
+    # ---- one display frame ----
+
+    def poll(self) -> None:
+        glfw.poll_events()
+
+    def begin(self) -> None:
+        """Clear the screen; the world is drawn after this, before `begin_interface`."""
+        self.gl.screen.use()
+        self.gl.viewport = (0, 0, *self.framebuffer_size)
+
+    def begin_interface(self) -> None:
+        imgui.backends.opengl3_new_frame()
+        imgui.backends.glfw_new_frame()
+        imgui.new_frame()
+
+    def end_interface(self) -> None:
+        imgui.render()
+        imgui.backends.opengl3_render_draw_data(imgui.get_draw_data())
+
+    def swap(self) -> None:
+        glfw.swap_buffers(self._handle)
+
+    def read_pixels(self) -> np.ndarray:
+        """What has been drawn: (H, W, 3) uint8, row 0 at the top."""
+        width, height = self.framebuffer_size
+        data = self.gl.screen.read(viewport=(0, 0, width, height), components=3, alignment=1)
+        return np.frombuffer(data, np.uint8).reshape(height, width, 3)[::-1].copy()
+
+    def close(self) -> None:
+        imgui.backends.opengl3_shutdown()
+        imgui.backends.glfw_shutdown()
+        implot.destroy_context()
+        imgui.destroy_context()
+        self.gl.release()
+        glfw.destroy_window(self._handle)
+        glfw.terminate()
+
+    # ---- mouse and full screen ----
+
+    def capture(self, on: bool) -> None:
+        """Give the mouse and the keyboard to the world, or back to the interface."""
+        if on == self.captured:
+            return
+        self.captured = on
+        mode = glfw.CURSOR_DISABLED if on else glfw.CURSOR_NORMAL
+        glfw.set_input_mode(self._handle, glfw.CURSOR, mode)
+        if glfw.raw_mouse_motion_supported():
+            glfw.set_input_mode(self._handle, glfw.RAW_MOUSE_MOTION, on)
+        self._cursor = glfw.get_cursor_pos(self._handle)
+        io = imgui.get_io()
+        flags = imgui.ConfigFlags_.no_mouse | imgui.ConfigFlags_.no_keyboard
+        if on:
+            io.config_flags |= flags
+            imgui.set_window_focus(None)
+        else:
+            io.config_flags &= ~flags
+            self.inputs.released_all()
+
+    def toggle_full_screen(self) -> None:
+        if self._windowed:
+            x, y, width, height = self._windowed
+            glfw.set_window_monitor(self._handle, None, x, y, width, height, glfw.DONT_CARE)
+            self._windowed = None
+            return
+        monitor = self._monitor_below()
+        if monitor is None:
+            return
+        mode = glfw.get_video_mode(monitor)
+        self._windowed = (
+            *glfw.get_window_pos(self._handle),
+            *glfw.get_window_size(self._handle),
+        )
+        glfw.set_window_monitor(
+            self._handle, monitor, 0, 0, mode.size.width, mode.size.height, mode.refresh_rate
+        )
+
+    def _monitor_below(self):
+        """The monitor that holds the window's centre."""
+        x, y = glfw.get_window_pos(self._handle)
+        width, height = glfw.get_window_size(self._handle)
+        centre = (x + width / 2, y + height / 2)
+        for monitor in glfw.get_monitors():
+            left, top = glfw.get_monitor_pos(monitor)
+            size = glfw.get_video_mode(monitor).size
+            if left <= centre[0] < left + size.width and top <= centre[1] < top + size.height:
+                return monitor
+        return glfw.get_primary_monitor()
+
+    # ---- events ----
+
+    def _install_callbacks(self) -> None:
+        """Ours first: ImGui's backend chains to what it finds."""
+        glfw.set_key_callback(self._handle, lambda w, k, s, a, mods: self.on_key(k, a))
+        glfw.set_cursor_pos_callback(self._handle, lambda w, x, y: self.on_cursor(x, y))
+        glfw.set_scroll_callback(self._handle, lambda w, dx, dy: self.on_scroll(dy))
+        glfw.set_window_focus_callback(self._handle, lambda w, on: self.on_focus(bool(on)))
+        glfw.set_drop_callback(self._handle, lambda w, paths: self.on_drop(paths))
+
+    def on_key(self, code: int, action: int) -> None:
+        name = KEY_NAMES.get(code)
+        if name is None or action == glfw.REPEAT:
+            return
+        if action == glfw.PRESS:
+            self.pressed_key = name
+            if name == "ESCAPE":
+                self.capture(False)
+                return
+            if not self.captured and imgui.get_io().want_text_input:
+                return
+            if not self.captured and imgui.is_key_down(imgui.Key.mod_ctrl):
+                return
+        self.inputs.key(name, action == glfw.PRESS, time.perf_counter())
+
+    def on_cursor(self, x: float, y: float) -> None:
+        if self.captured:
+            dx, dy = x - self._cursor[0], y - self._cursor[1]
+            self.inputs.mouse_moved(dx, dy, time.perf_counter())
+        self._cursor = (x, y)
+
+    def on_scroll(self, notches: float) -> None:
+        if self.captured or not imgui.get_io().want_capture_mouse:
+            self.inputs.wheel(notches, time.perf_counter())
+
+    def on_focus(self, focused: bool) -> None:
+        if not focused:
+            self.inputs.released_all()
+            self.capture(False)
+
+    def on_drop(self, paths) -> None:
+        self.dropped += [Path(p) for p in paths]
+
+    def take_pressed_key(self) -> str | None:
+        """The key that went down since the last call, for the panel that remaps keys."""
+        name, self.pressed_key = self.pressed_key, None
+        return name
+
+    def _start_imgui(self) -> None:
+        imgui.create_context()
+        implot.create_context()
+        io = imgui.get_io()
+        io.set_ini_filename("")
+        io.config_flags |= imgui.ConfigFlags_.docking_enable
+        io.config_flags |= imgui.ConfigFlags_.nav_enable_keyboard
+        io.config_windows_move_from_title_bar_only = True
+        address = ctypes.cast(self._handle, ctypes.c_void_p).value
+        imgui.backends.glfw_init_for_opengl(address, True)
+        imgui.backends.opengl3_init("#version 330")
+
+
+def _prepare_software_gl() -> None:
+    """Mesa's software renderer takes one thread for each core, and then fights with the model for
+    them; on a small machine one is smoother. Without effect on a graphics card."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    if (cores or 1) <= 4:
+        os.environ.setdefault("LP_NUM_THREADS", "1")
+
+
+def _open_window(width: int, height: int, title: str, headless: bool):
+    errors: list[str] = []
+    glfw.set_error_callback(lambda code, text: errors.append(text.decode(errors="replace")))
+    glfw.init_hint(glfw.PLATFORM, glfw.PLATFORM_NULL if headless else glfw.ANY_PLATFORM)
+    if not glfw.init():
+        raise DisplayUnavailable(f"no window can be opened here: {_last(errors)}")
+    hints = {
+        glfw.CONTEXT_VERSION_MAJOR: 3,
+        glfw.CONTEXT_VERSION_MINOR: 3,
+        glfw.OPENGL_PROFILE: glfw.OPENGL_CORE_PROFILE,
+        glfw.OPENGL_FORWARD_COMPAT: True,
+        glfw.SCALE_TO_MONITOR: True,
+    }
+    if headless:
+        hints[glfw.CONTEXT_CREATION_API] = glfw.EGL_CONTEXT_API
+    for hint, value in hints.items():
+        glfw.window_hint(hint, value)
+    handle = glfw.create_window(width, height, title, None, None)
+    if not handle:
+        glfw.terminate()
+        raise DisplayUnavailable(
+            f"no OpenGL window can be opened here: {_last(errors)}; on Debian or Ubuntu: "
+            "sudo apt install libgl1 libegl1 libglx-mesa0 libgl1-mesa-dri"
+        )
+    glfw.make_context_current(handle)
+    glfw.set_window_size_limits(handle, *MIN_SIZE, glfw.DONT_CARE, glfw.DONT_CARE)
+    return handle
+
+
+def _last(errors: list[str]) -> str:
+    return errors[-1] if errors else "glfw gives no reason"

@@ -1,0 +1,204 @@
+"""Events of keyboard, mouse and gamepad to `Controls`. Pure: no window, no clock.
+
+The window reports what happened (`key`, `mouse_moved`, `wheel`, `pad`, `released_all`); once per
+display frame `take` gives what it amounts to. Keys are named as in `preferences.toml` ("W",
+"LEFT_SHIFT"), so bindings do not depend on a windowing library.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+HELD = ("forward", "back", "left", "right", "up", "down", "run")
+PRESSED = (
+    "toggle_fly",
+    "toggle_solid",
+    "toggle_overlay",
+    "full_screen",
+    "screenshot",
+    "record",
+    "swap_settings",
+    "mute",
+    "bookmark",
+    "home",
+)
+DEFAULT_KEYS: dict[str, tuple[str, ...]] = {
+    "forward": ("W", "UP"),
+    "back": ("S", "DOWN"),
+    "left": ("A", "LEFT"),
+    "right": ("D", "RIGHT"),
+    "up": ("SPACE",),
+    "down": ("C", "LEFT_CONTROL"),
+    "run": ("LEFT_SHIFT",),
+    "toggle_fly": ("F",),
+    "toggle_solid": ("G",),
+    "toggle_overlay": ("TAB", "F1"),
+    "full_screen": ("F11",),
+    "screenshot": ("F12",),
+    "record": ("F9",),
+    "swap_settings": ("X",),
+    "mute": ("M",),
+    "bookmark": ("B",),
+    "home": ("HOME",),
+}
+DEFAULT_PAD: dict[str, str] = {
+    "toggle_fly": "Y",
+    "toggle_overlay": "START",
+    "screenshot": "BACK",
+    "run": "LEFT_STICK",
+    "up": "A",
+    "down": "B",
+    "swap_settings": "X",
+    "bookmark": "RIGHT_SHOULDER",
+}
+MOUSE_RADIANS_PER_COUNT = 0.0022
+STICK_DEAD_ZONE = 0.14
+STICK_RADIANS_PER_S = 2.6
+
+
+@dataclass(frozen=True)
+class PadState:
+    """One look at a gamepad: sticks in [-1, 1] (x right, y DOWN, as SDL gives them), triggers in
+    [0, 1], names of the buttons held."""
+
+    left: tuple[float, float] = (0.0, 0.0)
+    right: tuple[float, float] = (0.0, 0.0)
+    triggers: tuple[float, float] = (0.0, 0.0)
+    buttons: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True)
+class Sensitivity:
+    """Factors on the looking speed; 1 is the default."""
+
+    mouse: float = 1.0
+    pad: float = 1.0
+    invert_y: bool = False
+
+
+@dataclass(frozen=True)
+class Controls:
+    """What the user wants in this display frame.
+
+    Attributes:
+        right, up, forward: wanted motion in [-1, 1], along the camera's axes.
+        run: faster.
+        yaw_radians, pitch_radians: how far to turn now (yaw left, pitch up positive).
+        speed_steps: notches of the wheel, positive = faster.
+        actions: one-shot actions, in order.
+        newest_event: time of the newest event contained, seconds; 0 when there was none.
+    """
+
+    right: float = 0.0
+    up: float = 0.0
+    forward: float = 0.0
+    run: bool = False
+    yaw_radians: float = 0.0
+    pitch_radians: float = 0.0
+    speed_steps: float = 0.0
+    actions: tuple[str, ...] = ()
+    newest_event: float = 0.0
+
+    @property
+    def idle(self) -> bool:
+        """No motion and no turning is asked for."""
+        return not (self.right or self.up or self.forward or self.yaw_radians or self.pitch_radians)
+
+
+@dataclass
+class InputState:
+    """Collects events between two display frames (module docstring)."""
+
+    keys: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: dict(DEFAULT_KEYS))
+    pad_buttons: Mapping[str, str] = field(default_factory=lambda: dict(DEFAULT_PAD))
+    sensitivity: Sensitivity = field(default_factory=Sensitivity)
+    _down: set[str] = field(default_factory=set)
+    _pad: PadState = field(default_factory=PadState)
+    _turn: list[float] = field(default_factory=lambda: [0.0, 0.0])
+    _wheel: float = 0.0
+    _actions: list[str] = field(default_factory=list)
+    _newest_event: float = 0.0
+
+    def key(self, name: str, pressed: bool, time_s: float) -> None:
+        """A key went down or up. Releases must always be reported, presses only while the world
+        (and not a text field) has the keyboard."""
+        self._newest_event = time_s
+        if not pressed:
+            self._down.discard(name)
+        elif name not in self._down:
+            self._down.add(name)
+            self._actions += [a for a in PRESSED if name in self.keys.get(a, ())]
+
+    def mouse_moved(self, dx: float, dy: float, time_s: float) -> None:
+        """The captured mouse moved by counts (x right, y down)."""
+        scale = MOUSE_RADIANS_PER_COUNT * self.sensitivity.mouse
+        self._turn[0] -= dx * scale
+        self._turn[1] += dy * scale * (1 if self.sensitivity.invert_y else -1)
+        self._newest_event = time_s
+
+    def wheel(self, notches: float, time_s: float) -> None:
+        self._wheel += notches
+        self._newest_event = time_s
+
+    def pad(self, state: PadState, time_s: float) -> None:
+        """The gamepad as it is now."""
+        if state == self._pad:
+            return
+        fresh = state.buttons - self._pad.buttons
+        self._actions += [a for a in PRESSED if self.pad_buttons.get(a) in fresh]
+        self._pad = state
+        self._newest_event = time_s
+
+    def released_all(self) -> None:
+        """Focus was lost or the mouse freed: nothing is held any more."""
+        self._down.clear()
+        self._turn = [0.0, 0.0]
+
+    def take(self, dt: float) -> Controls:
+        """What happened since the last call, `dt` seconds ago."""
+        pad_x, pad_y = _dead_zone(self._pad.left)
+        look_x, look_y = (_curve(v) for v in _dead_zone(self._pad.right))
+        turn = STICK_RADIANS_PER_S * self.sensitivity.pad * dt
+        tilt = look_y * turn * (1 if self.sensitivity.invert_y else -1)
+        controls = Controls(
+            right=_limit(self._axis("left", "right") + pad_x),
+            up=_limit(self._axis("down", "up") + self._pad.triggers[1] - self._pad.triggers[0]),
+            forward=_limit(self._axis("back", "forward") - pad_y),
+            run=self._held("run"),
+            yaw_radians=self._turn[0] - look_x * turn,
+            pitch_radians=self._turn[1] + tilt,
+            speed_steps=self._wheel,
+            actions=tuple(self._actions),
+            newest_event=self._newest_event,
+        )
+        self._turn, self._wheel, self._newest_event = [0.0, 0.0], 0.0, 0.0
+        self._actions.clear()
+        return controls
+
+    def _held(self, action: str) -> bool:
+        if self.pad_buttons.get(action) in self._pad.buttons:
+            return True
+        return any(name in self._down for name in self.keys.get(action, ()))
+
+    def _axis(self, negative: str, positive: str) -> float:
+        return float(self._held(positive)) - float(self._held(negative))
+
+
+def _limit(value: float) -> float:
+    return max(-1.0, min(1.0, value))
+
+
+def _curve(value: float) -> float:
+    """Fine near the centre, full at the rim."""
+    return math.copysign(value * value, value)
+
+
+def _dead_zone(stick: tuple[float, float]) -> tuple[float, float]:
+    """A radial dead zone, rescaled so that motion starts at zero."""
+    length = math.hypot(*stick)
+    if length <= STICK_DEAD_ZONE:
+        return 0.0, 0.0
+    scale = min((length - STICK_DEAD_ZONE) / (1 - STICK_DEAD_ZONE), 1.0) / length
+    return stick[0] * scale, stick[1] * scale

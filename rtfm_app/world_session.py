@@ -1,0 +1,270 @@
+"""One open world inside the worker: draws frames, keeps the world saved, answers commands.
+
+No process, pipe or window here: `Worker` calls it and sends the events it returns.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from . import messages as m
+from .config import GenerationSettings
+from .film import FilmWriter
+from .frame import Frame
+from .geometry import check_pose
+from .link import PoseStamp
+from .memory.world_file import SaveError, WorldFile
+
+SAVE_EVERY_S = 1.0
+REST_FRAMES = 3
+WARN_EVERY_S = 10.0
+
+
+class WorldSession:
+    """See the module docstring. `engine` has `world`, `index`, `walk_step`, `forget`, `close`."""
+
+    def __init__(self, engine, path: Path):
+        self.engine = engine
+        self.path = path
+        self.settings = settings_from_json(engine.world.get_state("settings"))
+        self._last_pose: np.ndarray | None = None
+        self._last_index_size = -1
+        self._rest = 0
+        self._saved_camera: dict | None = None
+        self._next_save = time.monotonic() + SAVE_EVERY_S
+        self._next_warning = 0.0
+        self._film: FilmWriter | None = None
+
+    @classmethod
+    def open(
+        cls, path: Path, open_engine: Callable, engine_options: dict[str, Any], read_only: bool
+    ) -> WorldSession:
+        """Raises ValueError (one line for the user) when the world cannot be opened."""
+        world = WorldFile.open(path, read_only=read_only)
+        try:
+            return cls(open_engine(world, **engine_options), path)
+        except BaseException:
+            world.close()
+            raise
+
+    def opened_event(self) -> m.WorldOpened:
+        world = self.engine.world
+        return m.WorldOpened(
+            path=self.path,
+            name=world.name,
+            read_only=world.read_only,
+            start_pose=world.start_pose,
+            fov_y_radians=world.fov_y_radians,
+            camera=_sound_camera(world.get_state("camera")),
+            settings=self.settings,
+            bookmarks=world.get_state("bookmarks") or [],
+            notes=world.get_state("notes") or "",
+            stats=world.stats(),
+        )
+
+    # ---- drawing ----
+
+    def wants_frame(self, pose: PoseStamp) -> bool:
+        """Whether drawing again could show anything new: another pose, settings or memory. A
+        few frames more are drawn at rest, for what the engine commits there."""
+        if self._last_pose is None or not np.array_equal(pose.camera_to_world, self._last_pose):
+            self._rest = 0
+        if len(self.engine.index) != self._last_index_size:
+            self._rest = 0
+        return self._rest < REST_FRAMES
+
+    def draw(self, pose: PoseStamp) -> Frame:
+        self._last_pose = pose.camera_to_world
+        self._last_index_size = len(self.engine.index)
+        self._rest += 1
+        frame = self.engine.walk_step(
+            pose.camera_to_world, self.settings, pose.velocity, pose.yaw_rate
+        )
+        if self._film is not None:
+            self._film.add(frame.image, time.perf_counter())
+        return frame
+
+    def redraw(self) -> None:
+        """Something other than the pose has changed."""
+        self._rest = 0
+
+    # ---- saving ----
+
+    def tick(self, pose: PoseStamp | None, drawn: Frame | None) -> Iterator:
+        """About once a second: save the camera, flush the world, report. Yields events."""
+        now = time.monotonic()
+        if now < self._next_save:
+            return
+        self._next_save = now + SAVE_EVERY_S
+        try:
+            self._save_camera(pose)
+            self.engine.world.flush()
+        except SaveError as error:
+            if now >= self._next_warning:
+                self._next_warning = now + WARN_EVERY_S
+                yield m.Notice(str(error), "error")
+        yield m.WorldStats(self.engine.world.stats(), process_memory_mb())
+        if self._film is not None:
+            yield m.RecordingState(self._film.path, self._film.frames)
+
+    def _save_camera(self, pose: PoseStamp | None) -> None:
+        world = self.engine.world
+        if pose is None or world.read_only:
+            return
+        camera = {
+            "camera_to_world": pose.camera_to_world.tolist(),
+            "mode": "fly" if pose.flying else "walk",
+        }
+        if camera != self._saved_camera:
+            world.set_state("camera", camera)
+            self._saved_camera = camera
+
+    def close(self, pose: PoseStamp | None) -> None:
+        """Save what is left and close the world; never leaves it open."""
+        try:
+            self._stop_film()
+            self._save_camera(pose)
+        finally:
+            self.engine.close()
+            self.engine.world.close()
+
+    # ---- commands ----
+
+    def handle(self, command) -> list:
+        """Carry out one command and return the events that answer it.
+
+        Raises:
+            ValueError, OSError: with a line for the user.
+        """
+        world = self.engine.world
+        match command:
+            case m.ChangeSettings(settings):
+                self._change_settings(settings)
+            case m.ChangeFrame(frame_id, action):
+                return self._change_frame(frame_id, action)
+            case m.SetWorldState(key, value):
+                world.set_state(key, value)
+            case m.RequestThumbnails(frame_ids):
+                return [self._thumbnails(frame_ids)]
+            case m.RequestPicture(frame_id):
+                stored = world.read_frame(frame_id)
+                return [m.StoredPicture(frame_id, stored.image, stored.kind)]
+            case m.RequestMap():
+                return [self._map()]
+            case m.StartRecording(target):
+                self._stop_film()
+                self._film = FilmWriter(target)
+                self.redraw()
+                return [m.RecordingState(target, 0)]
+            case m.StopRecording():
+                return self._stop_film()
+            case _:
+                raise AssertionError(f"unknown command {command!r}")
+        return []
+
+    def copy_to(self, target: Path) -> None:
+        """Fork the world to `target`. Raises ValueError when it exists already."""
+        if target.exists():
+            raise ValueError(f"{target} exists already; choose another name")
+        self.engine.world.flush()
+        self.engine.world.fork(target)
+
+    def _change_settings(self, settings: GenerationSettings) -> None:
+        if settings == self.settings:
+            return
+        self.settings = settings
+        self.redraw()
+        world = self.engine.world
+        if not world.read_only:
+            world.set_state("settings", asdict(settings))
+            world.journal("settings", asdict(settings))
+
+    def _change_frame(self, frame_id: int, action: str) -> list:
+        world = self.engine.world
+        match action:
+            case "pin" | "unpin":
+                world.set_pinned(frame_id, action == "pin")
+            case "delete":
+                world.delete_frame(frame_id)
+                self.engine.forget(frame_id)
+            case "restore":
+                world.restore_frame(frame_id)
+                self.engine.refresh(frame_id)
+            case "undo edit":
+                world.undo_edit(frame_id)
+                self.engine.refresh(frame_id)
+            case _:
+                raise AssertionError(f"unknown action {action!r}")
+        world.journal("frame", {"id": frame_id, "action": action})
+        self.redraw()
+        return [self._map()]
+
+    def _thumbnails(self, frame_ids: tuple[int, ...]) -> m.Thumbnails:
+        pictures = {}
+        for frame_id in frame_ids:
+            try:
+                pictures[frame_id] = self.engine.world.read_thumbnail(frame_id)
+            except (KeyError, ValueError):
+                continue  # deleted meanwhile: the display shows an empty card
+        return m.Thumbnails(pictures)
+
+    def _map(self) -> m.FrameMap:
+        table = self.engine.world.frame_table()
+        return m.FrameMap(
+            ids=table.ids,
+            positions=table.camera_to_world[:, :3, 3],
+            forwards=-table.camera_to_world[:, :3, 2],
+            kinds=table.kind,
+            pinned=table.pinned,
+        )
+
+    def _stop_film(self) -> list:
+        if self._film is None:
+            return []
+        film, self._film = self._film, None
+        film.close()
+        return [m.RecordingState(None), m.Notice(f"Film saved to {film.path}")]
+
+
+def settings_from_json(value) -> GenerationSettings:
+    """Settings saved in a world. A field that is unknown or bad falls back to its default; the
+    others are kept."""
+    settings = GenerationSettings()
+    if not isinstance(value, dict):
+        return settings
+    for name, default in asdict(settings).items():
+        given = value.get(name, default)
+        if type(given) is not type(default) and not (
+            isinstance(default, float) and type(given) is int
+        ):
+            continue
+        try:
+            settings = replace(settings, **{name: given})
+        except ValueError:
+            continue
+    return settings
+
+
+def _sound_camera(value) -> dict | None:
+    """A saved camera that can be used, else None."""
+    try:
+        pose = check_pose(value["camera_to_world"])
+        mode = "fly" if value.get("mode") == "fly" else "walk"
+    except (ValueError, TypeError, KeyError):
+        return None
+    return {"camera_to_world": pose.tolist(), "mode": mode}
+
+
+def process_memory_mb() -> float:
+    """Resident memory of this process in megabytes (0 where the platform does not tell)."""
+    try:
+        with open("/proc/self/statm") as statm:
+            return int(statm.read().split()[1]) * 4096 / 1e6
+    except OSError:
+        return 0.0
