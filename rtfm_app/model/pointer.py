@@ -1,0 +1,201 @@
+"""Pointer head: a pointer-generator network for pixels.
+
+The transformer's tokens and the plane sweep's evidence give, for every cell of the picture, an
+epipolar coordinate: how far along the epipolar line the same content lies in the memory frames. The
+memory pictures are sampled there at full resolution, a small convolutional scorer weighs the K
+candidates, and a gate says whether any of them shows the content at all. It is attention over
+pixels, learned, made anew for every view and never stored.
+
+Levels: 1/8 (classification over the candidates), 1/4 (refinement), 1/2 (scorer, learned upsampling).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from ..config import ModelConfig
+from .cameras import EpipolarLines, Views, epipolar_lines
+from .matching import GROUPS, agreement, rho_of, sample
+from .transformer import Linear
+
+LOCAL_OFFSETS = (-1.0, -0.5, 0.0, 0.5, 1.0)
+
+
+@dataclass(frozen=True)
+class Pointer:
+    """Where a target reads its memory.
+
+    Attributes:
+        logits: (N, D, H / 8, W / 8) over the candidates.
+        u_coarse: (N, 1, H / 4, W / 4), u: (N, 1, H / 2, W / 2) epipolar coordinates.
+        view_logits: (N, M, H / 2, W / 2) of the scorer, `inside` the picture or not (same shape).
+        gate_logit: (N, 1, H / 2, W / 2), positive where memory shows the content.
+    """
+
+    logits: torch.Tensor
+    u_coarse: torch.Tensor
+    u: torch.Tensor
+    view_logits: torch.Tensor
+    inside: torch.Tensor
+    gate_logit: torch.Tensor
+
+    @property
+    def gate(self) -> torch.Tensor:
+        """Share of each cell that is remembered, (N, 1, H / 2, W / 2)."""
+        seen = self.inside.amax(1, keepdim=True).to(self.gate_logit.dtype)
+        return torch.sigmoid(self.gate_logit) * seen
+
+
+def local_expectation(logits: torch.Tensor, candidates: torch.Tensor, radius: int = 2):
+    """Expected candidate around the best one, (N, 1, h, w): a mean over all of them would fall
+    between two surfaces."""
+    best = logits.argmax(1, keepdim=True)
+    index = torch.arange(logits.shape[1], device=logits.device)[None, :, None, None]
+    near = (index - best).abs() <= radius
+    share = logits.masked_fill(~near, -1e4).softmax(1)
+    return (share * candidates[None, :, None, None]).sum(1, keepdim=True)
+
+
+def cells(x: torch.Tensor, rows: int, columns: int, sub: int) -> torch.Tensor:
+    """Token outputs (N, T, C * sub^2) -> maps (N, C, rows * sub, columns * sub)."""
+    n = x.shape[0]
+    x = x.reshape(n, rows, columns, -1, sub, sub).permute(0, 3, 1, 4, 2, 5)
+    return x.reshape(n, -1, rows * sub, columns * sub)
+
+
+def _convolution(inputs: int, outputs: int) -> nn.Conv2d:
+    return nn.Conv2d(inputs, outputs, 3, padding=1)
+
+
+def _gelu(x):
+    return F.gelu(x, approximate="tanh")
+
+
+class PointerHead(nn.Module):
+    """Tokens and evidence to a `Pointer`."""
+
+    def __init__(self, config: ModelConfig):
+        super().__init__()
+        self.config = config
+        planes, features, width = config.planes, config.match_channels, config.refine_channels
+        self.step = 1.0 / (planes - 1)
+        self.coarse = Linear(config.dim, 4 * planes)
+        self.context = Linear(config.dim, 16 * config.cell_channels)
+        evidence = len(LOCAL_OFFSETS) * (GROUPS + 1) + features + config.cell_channels + 1
+        self.refine1 = _convolution(evidence, width)
+        self.refine2 = _convolution(width, width)
+        self.refine3 = _convolution(width, 1 + 36 + 2)
+        self.score1 = _convolution(3 + features + GROUPS + 2 + 3 + 8, 16)
+        self.score2 = _convolution(16, 16)
+        self.score3 = _convolution(16, 2)
+        self.hint = nn.Conv2d(width, 8, 1)
+        for last in (self.coarse, self.refine3, self.score3):
+            nn.init.normal_(last.weight, std=0.01)
+            nn.init.zeros_(last.bias)
+
+    def forward(self, tokens, sweep_logits, features, images_half, valid_half, views: Views, dtype):
+        """tokens (N, T, D); sweep_logits (N, D, H / 8, W / 8); features (N, M, C, H / 4, W / 4);
+        images_half (N, M, 3, H / 2, W / 2) memory pictures; valid_half (N, M, 1, H / 2, W / 2)."""
+        config = self.config
+        rows, columns = config.tokens_shape
+        logits = sweep_logits + cells(self.coarse(tokens), rows, columns, 2).float()
+        candidates = torch.linspace(0, 1, config.planes, device=tokens.device)
+        u = local_expectation(logits, candidates)
+        u = F.interpolate(u, scale_factor=2, mode="bilinear", align_corners=False)
+        context = cells(self.context(tokens), rows, columns, 4).float()
+        u_quarter, hidden, extra = self._refine(u, context, features, views, dtype)
+        u_half = _convex_upsample(u_quarter, extra[:, 1:37])
+        view_logits, inside, gate = self._score(
+            u_half, hidden, features, images_half, valid_half, views, dtype
+        )
+        gate = gate + F.interpolate(
+            extra[:, 37:38], scale_factor=2, mode="bilinear", align_corners=False
+        )
+        return Pointer(logits, u_quarter, u_half, view_logits, inside, gate)
+
+    def _refine(self, u, context, features, views, dtype):
+        """One step of local search on the 1/4 grid."""
+        n, _, height, width = u.shape
+        lines = epipolar_lines(views, height, width)
+        offsets = torch.tensor(LOCAL_OFFSETS, device=u.device)[None, :, None] * self.step
+        around = (u.flatten(2) + offsets).clamp(0, 1)
+        grid, inside = lines.at(rho_of(around)[:, None])
+        mean, variance, seen = agreement(sample(features, grid), inside.to(features.dtype))
+        middle = mean[:, :, len(LOCAL_OFFSETS) // 2]
+        evidence = torch.cat([variance.flatten(1, 2), seen[:, 0], middle], 1)
+        evidence = evidence.reshape(n, -1, height, width)
+        x = torch.cat([evidence, context, u], 1).to(dtype)
+        hidden = _gelu(self.refine1(x))
+        hidden = _gelu(self.refine2(hidden)) + hidden
+        extra = self.refine3(hidden).float()
+        return (u + torch.tanh(extra[:, :1]) * 1.5 * self.step).clamp(0, 1), hidden, extra
+
+    def _score(self, u, hidden, features, images_half, valid_half, views, dtype):
+        """Weigh the memory frames on the 1/2 grid."""
+        n, _, height, width = u.shape
+        m = views.count
+        lines = epipolar_lines(views, height, width)
+        grid, inside = lines.at(rho_of(u).flatten(2)[:, None])
+        sampled = sample(features, grid)[:, :, :, 0]
+        colour = sample(images_half, grid)[:, :, :, 0]
+        valid = sample(valid_half, grid)[:, :, 0, 0]
+        ok = inside[:, :, 0].float() * (valid > 0.5)
+        weight = ok[:, :, None]
+        mean = (weight * sampled).sum(1, keepdim=True) / weight.sum(1, keepdim=True).clamp(min=1e-3)
+        mean_colour = (weight * colour).sum(1, keepdim=True)
+        mean_colour = mean_colour / weight.sum(1, keepdim=True).clamp(min=1e-3)
+        apart = (sampled - mean).square()
+        apart = apart.reshape(n, m, GROUPS, -1, height * width).mean(3)
+        baseline = views.memory_from_target[..., :3, 3].norm(dim=-1)
+        facing = views.memory_from_target[..., 2, 2]
+        closeness = torch.stack([torch.log1p(4 * baseline), facing], -1)[..., None]
+        closeness = closeness.expand(n, m, 2, height * width)
+        hints = F.interpolate(self.hint(hidden), scale_factor=2, mode="nearest").float()
+        hints = hints.flatten(2)[:, None].expand(n, m, 8, height * width)
+        x = torch.cat(
+            [colour, sampled, apart, closeness, (colour - mean_colour).abs(), hints], 2
+        ).reshape(n * m, -1, height, width)
+        x = _gelu(self.score1(x.to(dtype)))
+        x = _gelu(self.score2(x)) + x
+        scores = self.score3(x).float().reshape(n, m, 2, height, width)
+        inside_map = ok.reshape(n, m, height, width)
+        view_logits = scores[:, :, 0] - 4.0 * closeness[:, :, :1, :1] + (inside_map - 1) * 12
+        share = view_logits.softmax(1)
+        gate = (share * scores[:, :, 1]).sum(1, keepdim=True)
+        return view_logits, inside_map, gate
+
+
+def _convex_upsample(u: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    """Upsample (N, 1, h, w) twofold; every fine cell is a convex combination of the 3x3 coarse
+    cells around it (RAFT, 2003.12039), so that edges stay sharp. mask: (N, 36, h, w)."""
+    n, _, h, w = u.shape
+    share = mask.reshape(n, 9, 4, h, w).softmax(1)
+    near = F.unfold(F.pad(u, (1, 1, 1, 1), mode="replicate"), 3).reshape(n, 9, 1, h, w)
+    fine = (share * near).sum(1)
+    return F.pixel_shuffle(fine, 2)
+
+
+def read_memory(
+    pointer: Pointer, images: torch.Tensor, views: Views, height: int, width: int
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Read the memory pictures where the pointer says.
+
+    Args:
+        images: (N, M, 3, H', W') memory pictures at their stored resolution.
+    Returns:
+        picture (N, 3, height, width) and the share of each frame (N, M, height, width).
+    """
+    u, weights = pointer.u, pointer.view_logits
+    if (height, width) != tuple(u.shape[-2:]):
+        size = {"size": (height, width), "mode": "bilinear", "align_corners": False}
+        u, weights = F.interpolate(u, **size), F.interpolate(weights, **size)
+    lines: EpipolarLines = epipolar_lines(views, height, width)
+    grid, _ = lines.at(rho_of(u).flatten(2)[:, None])
+    share = weights.softmax(1)
+    n, m = share.shape[:2]
+    colour = sample(images, grid).reshape(n, m, 3, height, width)
+    return (colour * share[:, :, None]).sum(1), share

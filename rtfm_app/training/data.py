@@ -1,0 +1,186 @@
+"""Batches of posed frames from a folder of clips.
+
+`ClipPool` keeps decoded clips in memory, looks for new files now and then, and draws batches of
+scenes: memory frames and target frames of one place, from well covered to never seen. All draws
+come from one numpy generator whose state is part of a training checkpoint.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from ..geometry import invert_pose
+from ..model.cameras import METRES_PER_UNIT, Views, relative_views
+from ..model.frame_model import Cameras
+from .clips import MASK_SHADOW, Clip, load_clip
+
+MEMORY_COUNTS = (0, 1, 2, 3, 4, 6)
+MEMORY_ODDS = (0.04, 0.26, 0.22, 0.22, 0.2, 0.06)
+
+
+@dataclass(frozen=True)
+class Batch:
+    """B scenes with M memory and T target frames each; N = B * T targets.
+
+    Attributes:
+        memory: (B * M, 3, H, W) in [-1, 1].  memory_cameras: their cameras.
+        targets: (N, 3, H, W).  target_cameras, views: of the targets.
+        rho: (N, 1, H / 2, W / 2) true inverse depth in 1 / (4 m), NaN where unknown.
+        memory_rho: (B, M, 1, H / 2, W / 2).
+        diffuse: (N, 1, H / 2, W / 2) bool, False on mirror, glass and water.
+    """
+
+    memory: torch.Tensor
+    memory_cameras: Cameras
+    memory_rho: torch.Tensor
+    targets: torch.Tensor
+    target_cameras: Cameras
+    views: Views
+    rho: torch.Tensor
+    diffuse: torch.Tensor
+    scenes: int
+
+    @property
+    def memory_count(self) -> int:
+        return self.views.count
+
+
+@dataclass(frozen=True)
+class Shape:
+    """How many frames a batch holds."""
+
+    scenes: int
+    targets: int
+    memory: int
+
+
+class ClipPool:
+    """Clips of one split, grouped by family; families are drawn by `weights` (default equal)."""
+
+    def __init__(self, folder: Path, split: str, weights: dict[str, float] | None = None):
+        self.folder = Path(folder) / split
+        self.weights = weights or {}
+        self.families: dict[str, list[Clip]] = {}
+        self._known: set[str] = set()
+        self.refresh()
+
+    def refresh(self) -> int:
+        """Load files that appeared since the last look; returns how many."""
+        fresh = sorted(p for p in self.folder.glob("*.clip.npz") if p.name not in self._known)
+        for path in fresh:
+            clip = load_clip(path)
+            self.families.setdefault(clip.family, []).append(clip)
+            self._known.add(path.name)
+        return len(fresh)
+
+    def __len__(self) -> int:
+        return len(self._known)
+
+    def draw(self, rng: np.random.Generator) -> Clip:
+        names = sorted(self.families)
+        odds = np.array([self.weights.get(n, 1.0) for n in names])
+        family = self.families[names[rng.choice(len(names), p=odds / odds.sum())]]
+        return family[rng.integers(len(family))]
+
+
+def draw_shape(rng: np.random.Generator, targets: int) -> Shape:
+    """Number of memory frames and how the targets are split into scenes: few memory frames leave
+    room for more scenes."""
+    memory = int(rng.choice(MEMORY_COUNTS, p=MEMORY_ODDS))
+    per_scene = 2 if memory <= 1 else 3
+    return Shape(max(1, targets // per_scene), per_scene, memory)
+
+
+def _choose_frames(rng: np.random.Generator, frames: int, shape: Shape) -> np.ndarray:
+    """Indices of M memory frames, then T targets, from a window of random length."""
+    need = shape.memory + shape.targets
+    span = int(rng.integers(min(need + 1, frames), frames + 1))
+    start = int(rng.integers(0, frames - span + 1))
+    chosen = start + rng.permutation(span)[:need]
+    return np.concatenate([chosen[: shape.memory], chosen[shape.memory :]])
+
+
+@dataclass(frozen=True)
+class _Scene:
+    images: np.ndarray
+    inverse_depth: np.ndarray
+    diffuse: np.ndarray
+    poses: np.ndarray
+    tan_y: float
+
+
+def _take(clip: Clip, chosen: np.ndarray, rng: np.random.Generator, augment: bool) -> _Scene:
+    images = clip.images[chosen].astype(np.float32) / 127.5 - 1
+    depth = clip.inverse_depth[chosen].astype(np.float32)
+    diffuse = np.ones(depth.shape, bool)
+    if clip.masks is not None:
+        diffuse = (clip.masks[chosen] & ~np.uint8(MASK_SHADOW)) == 0
+    poses = clip.camera_to_world[chosen].copy()
+    if augment:
+        if rng.random() < 0.5:
+            mirror = np.diag([-1.0, 1.0, 1.0, 1.0])
+            poses = mirror @ poses @ mirror
+            images, depth, diffuse = images[:, :, ::-1], depth[:, :, ::-1], diffuse[:, :, ::-1]
+        if rng.random() < 0.5:
+            scale = float(np.exp(rng.normal(0, 0.25)))
+            poses[:, :3, 3] *= scale
+            depth = depth / scale
+        if rng.random() < 0.6:
+            gain = np.exp(rng.normal(0, 0.12, (1, 1, 1, 3)) + rng.normal(0, 0.15))
+            gamma = float(np.exp(rng.normal(0, 0.15)))
+            images = (((images + 1) / 2) ** gamma * gain).clip(0, 1).astype(np.float32) * 2 - 1
+    return _Scene(images, depth, diffuse, poses, float(np.tan(clip.fov_y_radians / 2)))
+
+
+def make_batch(
+    pool: ClipPool, shape: Shape, rng: np.random.Generator, augment: bool = True
+) -> Batch:
+    """Draw one batch."""
+    scenes = []
+    while len(scenes) < shape.scenes:
+        clip = pool.draw(rng)
+        if len(clip.images) >= shape.memory + shape.targets:
+            chosen = _choose_frames(rng, len(clip.images), shape)
+            scenes.append(_take(clip, chosen, rng, augment))
+    return batch_of(scenes, shape)
+
+
+def batch_of(scenes: list[_Scene], shape: Shape) -> Batch:
+    m, t = shape.memory, shape.targets
+
+    def frames(values: list[np.ndarray], channels_last: bool = False) -> torch.Tensor:
+        stacked = torch.from_numpy(np.ascontiguousarray(np.concatenate(values)))
+        return stacked.permute(0, 3, 1, 2).contiguous() if channels_last else stacked[:, None]
+
+    poses = np.stack([s.poses for s in scenes])
+    tan_y = np.array([s.tan_y for s in scenes])
+    target_poses = poses[:, m:].reshape(-1, 4, 4)
+    memory_poses = np.repeat(poses[:, :m], t, 0)
+    views = relative_views(
+        target_poses, np.repeat(tan_y, t), memory_poses, np.repeat(tan_y, t)[:, None].repeat(m, 1)
+    )
+    return Batch(
+        memory=frames([s.images[:m] for s in scenes], True),
+        memory_cameras=cameras_of(poses[:, :m].reshape(-1, 4, 4), np.repeat(tan_y, m)),
+        memory_rho=frames([s.inverse_depth[:m] for s in scenes]).unflatten(0, (len(scenes), m))
+        * METRES_PER_UNIT,
+        targets=frames([s.images[m:] for s in scenes], True),
+        target_cameras=cameras_of(target_poses, np.repeat(tan_y, t)),
+        views=views,
+        rho=frames([s.inverse_depth[m:] for s in scenes]) * METRES_PER_UNIT,
+        diffuse=frames([s.diffuse[m:] for s in scenes]),
+        scenes=len(scenes),
+    )
+
+
+def cameras_of(poses: np.ndarray, tan_y: np.ndarray) -> Cameras:
+    """Cameras of absolute poses (N, 4, 4) with half-field tangents (N,)."""
+    up = invert_pose(poses)[:, :3, 1] if len(poses) else np.zeros((0, 3))
+    tangents = np.stack([tan_y * 16 / 9, tan_y], -1)
+    return Cameras(
+        torch.from_numpy(tangents.astype(np.float32)), torch.from_numpy(up.astype(np.float32))
+    )

@@ -1,0 +1,134 @@
+"""What the frame model is trained on.
+
+Photometric loss on what the pointer reads where a memory frame shows the content, velocity loss on
+the flow state, and, until the last stage, supervision of the epipolar coordinate and of the gate by
+known distance. Distances are measured in pixels of the memory frame (256 wide).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch.nn import functional as F
+
+from ..model.cameras import epipolar_lines
+from ..model.frame_model import Prediction
+from ..model.matching import rho_of, sample, u_of
+from .data import Batch
+
+
+@dataclass(frozen=True)
+class LossWeights:
+    photometric: float = 1.0
+    state: float = 0.5
+    planes: float = 0.1
+    coordinate: float = 0.1
+    gate: float = 0.2
+
+    def without_depth(self) -> LossWeights:
+        """Weights of the last stage: nothing is taught by known distance but the gate."""
+        return LossWeights(self.photometric, self.state, 0.0, 0.0, self.gate)
+
+
+@dataclass(frozen=True)
+class Truth:
+    """What known distance says of a batch, at half resolution (N, 1, h, w).
+
+    Attributes:
+        u: true epipolar coordinate, 0 where unknown.  known: where it is known.
+        covered: 1 where at least one memory frame shows the content.
+        visible: (N, M, h, w) in which frames.
+    """
+
+    u: torch.Tensor
+    known: torch.Tensor
+    covered: torch.Tensor
+    visible: torch.Tensor
+
+
+def truth_of(batch: Batch) -> Truth:
+    """Project every target pixel into the memory frames and compare distances."""
+    n, _, h, w = batch.rho.shape
+    known = batch.rho.isfinite()
+    rho = torch.nan_to_num(batch.rho, nan=0.0)
+    m = batch.memory_count
+    if m == 0:
+        zero = torch.zeros_like(rho)
+        return Truth(u_of(rho), known, zero, rho.new_zeros(n, 0, h, w))
+    lines = epipolar_lines(batch.views, h, w)
+    grid, inside = lines.at(rho.flatten(2)[:, None])
+    point = lines.origin + rho.flatten(2)[:, None] * lines.step
+    expected = rho.flatten(2)[:, 0, None] / (-point[:, :, 2]).clamp(min=0.02)
+    stored = batch.memory_rho.repeat_interleave(n // batch.scenes, 0)
+    found = sample(torch.nan_to_num(stored, nan=-1.0), grid)[:, :, 0, 0]
+    unknown = found < 0
+    same = (found - expected).abs() < 0.08 * expected + 0.012
+    visible = inside[:, :, 0] & (same | unknown)
+    visible = visible.reshape(n, m, h, w)
+    return Truth(u_of(rho), known, visible.any(1, keepdim=True).float(), visible)
+
+
+def image_loss(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+    difference = a - b
+    return difference.abs() + 2 * difference.square()
+
+
+def _mean(x: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
+    weight = weight.expand_as(x)
+    return (x * weight).sum() / weight.sum().clamp(min=1.0)
+
+
+def pointer_losses(prediction: Prediction, read: torch.Tensor, batch: Batch, truth: Truth):
+    """Losses of the pointer by name."""
+    pointer = prediction.pointer
+    covered = truth.covered * truth.known
+    full = F.interpolate(covered, size=read.shape[-2:], mode="nearest")
+    taught = (truth.known & batch.diffuse).float()
+    n, _, h, w = truth.u.shape
+    lines = epipolar_lines(batch.views, h, w)
+    true_grid, _ = lines.at(rho_of(truth.u).flatten(2)[:, None])
+    grid, _ = lines.at(rho_of(pointer.u).flatten(2)[:, None])
+    pixels = (grid - true_grid).mul(grid.new_tensor([128.0, 72.0])).norm(dim=-1)[:, :, 0]
+    pixels = pixels.reshape(n, -1, h, w)
+    huber = F.huber_loss(pixels, torch.zeros_like(pixels), reduction="none", delta=1.0)
+    weight = truth.visible.float() * taught
+    shift = (pointer.u - truth.u).abs()
+    coarse_u = F.interpolate(truth.u, scale_factor=0.5, mode="area")
+    coarse_known = F.interpolate(taught, scale_factor=0.5, mode="area")
+    return {
+        "photometric": _mean(image_loss(read, batch.targets), full),
+        "coordinate": _mean(huber.clamp(max=20), weight)
+        + 8 * _mean(shift, taught)
+        + 4 * _mean((pointer.u_coarse - coarse_u).abs(), (coarse_known > 0.99).float()),
+        "planes": _plane_loss(pointer.logits, truth.u, taught),
+        "gate": _mean(
+            F.binary_cross_entropy_with_logits(pointer.gate_logit, truth.covered, reduction="none"),
+            truth.known.float() * pointer.inside.amax(1, keepdim=True).float(),
+        ),
+    }
+
+
+def _plane_loss(logits: torch.Tensor, u: torch.Tensor, taught: torch.Tensor) -> torch.Tensor:
+    """Cross-entropy of the candidates against the distances inside each 1/8 cell."""
+    planes = logits.shape[1]
+    place = u.clamp(0, 1) * (planes - 1)
+    low = place.floor().clamp(max=planes - 2)
+    share = place - low
+    target = torch.zeros(u.shape[0], planes, *u.shape[2:])
+    target.scatter_(1, low.long(), (1 - share) * taught)
+    target.scatter_add_(1, low.long() + 1, share * taught)
+    target = F.avg_pool2d(target, 4)
+    weight = target.sum(1, keepdim=True)
+    entropy = -(target * logits.log_softmax(1)).sum(1, keepdim=True)
+    return entropy.sum() / weight.sum().clamp(min=1.0)
+
+
+def state_loss(prediction: Prediction, clean, t, covered: torch.Tensor) -> torch.Tensor:
+    """Squared error of the clean state, weighted as velocity error and towards what memory does
+    not show."""
+    unseen = 1 - F.interpolate(covered, size=clean.shape[-2:], mode="area")
+    weight = (0.15 + 0.85 * unseen) / (1 - t).clamp(min=0.3)[:, None, None, None]
+    return ((prediction.state - clean).square() * weight).mean()
+
+

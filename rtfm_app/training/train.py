@@ -1,0 +1,275 @@
+"""`python -m rtfm_app.training.train --data CLIPS --out RUN`: train the frame model.
+
+Resumes to the step from RUN/checkpoint.pt (weights, EMA, optimizers, data generator, torch
+generator). The learning rate is constant after a warm-up and falls to zero over the last share of
+the run (warmup-stable-decay), so that a run can be made longer at any time.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import signal
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch.nn import functional as F
+
+from ..config import PRESETS
+from ..model.checkpoint import load_model, save_weights
+from ..model.frame_model import FrameModel, Pages, compose
+from ..model.pointer import read_memory
+from .data import Batch, ClipPool, Shape, draw_shape, make_batch
+from .losses import LossWeights, pointer_losses, state_loss, truth_of
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """`minutes` counts training time over all resumptions; `decay` is the last share of it."""
+
+    data: Path
+    out: Path
+    preset: str = "embedded"
+    init_from: Path | None = None
+    minutes: float = 60.0
+    targets: int = 8
+    learning_rate: float = 1e-3
+    weight_decay: float = 0.01
+    warmup_steps: int = 100
+    decay: float = 0.25
+    ema: float = 0.998
+    save_minutes: float = 4.0
+    compile: bool = True
+    seed: int = 0
+    family_weights: tuple[tuple[str, float], ...] = ()
+
+
+def encode_memory(model: FrameModel, batch: Batch) -> Pages | None:
+    """Memory pass of a batch, repeated for the targets of each scene."""
+    m, n = batch.memory_count, len(batch.targets)
+    if m == 0:
+        return None
+    valid = torch.ones_like(batch.memory[:, :1])
+    kv, features = model.encode(batch.memory, valid, batch.memory_cameras)
+    per_scene = n // batch.scenes
+
+    def spread(x: torch.Tensor) -> torch.Tensor:
+        return x.unflatten(0, (batch.scenes, m)).repeat_interleave(per_scene, 0)
+
+    return Pages(
+        tuple(map(spread, kv)), spread(features), spread(batch.memory), spread(valid),
+        spread(batch.memory_cameras.up),
+    )  # fmt: skip
+
+
+def clean_state(targets: torch.Tensor) -> torch.Tensor:
+    """The flow state of pictures (N, 3, H, W): their low-pass (N, 3, H / 4, W / 4)."""
+    return F.avg_pool2d(targets, 4)
+
+
+def draw_times(count: int, generator: torch.Generator) -> torch.Tensor:
+    """Half of the targets at t = 0 (one-step), the rest logit-normal(-0.8, 0.8)."""
+    t = torch.sigmoid(torch.randn(count, generator=generator) * 0.8 - 0.8)
+    return torch.where(torch.rand(count, generator=generator) < 0.5, torch.zeros(count), t)
+
+
+def losses_of(model, batch: Batch, t, noise, weights: LossWeights) -> dict[str, torch.Tensor]:
+    """All losses of one batch by name, unweighted, and their weighted sum as "total"."""
+    truth = truth_of(batch)
+    pages = encode_memory(model, batch)
+    clean = clean_state(batch.targets)
+    level = t[:, None, None, None]
+    state = level * clean + (1 - level) * noise
+    prediction = model.denoise(state, t, batch.target_cameras, pages, batch.views)
+    losses = {"state": state_loss(prediction, clean, t, truth.covered)}
+    if prediction.pointer is not None:
+        h, w = batch.targets.shape[-2:]
+        read, _ = read_memory(prediction.pointer, pages.images, batch.views, h, w)
+        losses |= pointer_losses(prediction, read, batch, truth)
+    losses["total"] = sum(getattr(weights, name) * value for name, value in losses.items())
+    return losses
+
+
+class Trainer:
+    def __init__(self, config: TrainConfig):
+        self.config = config
+        torch.manual_seed(config.seed)
+        model_config = PRESETS[config.preset]
+        self.model = load_model(config.init_from).train() if config.init_from else FrameModel(model_config)
+        self.ema = {k: v.detach().clone() for k, v in self.model.state_dict().items()}
+        self.rng = np.random.default_rng(config.seed)
+        self.generator = torch.Generator().manual_seed(config.seed)
+        matrices, others = [], []
+        for name, parameter in self.model.named_parameters():
+            is_matrix = parameter.ndim == 2 and ".blocks." in f".{name}" and "modulation" not in name
+            (matrices if is_matrix else others).append(parameter)
+        self.optimizers = [
+            torch.optim.Muon(matrices, lr=config.learning_rate, weight_decay=config.weight_decay,
+                             momentum=0.95, adjust_lr_fn="match_rms_adamw"),
+            torch.optim.AdamW(others, lr=config.learning_rate, betas=(0.9, 0.95),
+                              weight_decay=config.weight_decay, fused=True),
+        ]  # fmt: skip
+        self.step, self.seconds = 0, 0.0
+        self.history: list[dict] = []
+        self.checkpoint = config.out / "checkpoint.pt"
+        config.out.mkdir(parents=True, exist_ok=True)
+        if self.checkpoint.exists():
+            self._resume()
+
+    def _resume(self) -> None:
+        saved = torch.load(self.checkpoint, weights_only=True)
+        self.model.load_state_dict(saved["model"])
+        self.ema = saved["ema"]
+        for optimizer, state in zip(self.optimizers, saved["optimizers"], strict=True):
+            optimizer.load_state_dict(state)
+        self.step, self.seconds = saved["step"], saved["seconds"]
+        self.rng.bit_generator.state = json.loads(saved["rng"])
+        self.generator.set_state(saved["generator"])
+
+    def save(self) -> None:
+        """Checkpoint to resume from, and the EMA weights as they would ship."""
+        saved = {
+            "model": self.model.state_dict(),
+            "ema": self.ema,
+            "optimizers": [o.state_dict() for o in self.optimizers],
+            "step": self.step,
+            "seconds": self.seconds,
+            "rng": json.dumps(self.rng.bit_generator.state),
+            "generator": self.generator.get_state(),
+        }
+        temporary = self.checkpoint.with_suffix(f".{os.getpid()}.part")
+        torch.save(saved, temporary)
+        os.replace(temporary, self.checkpoint)
+        notes = {"step": self.step, "training_seconds": int(self.seconds)}
+        save_weights(self.ema, self.model.config, self.config.out / "ema.safetensors", **notes)
+
+    def learning_rate(self) -> float:
+        config = self.config
+        done = self.seconds / (config.minutes * 60)
+        warm = min(1.0, (self.step + 1) / config.warmup_steps)
+        return config.learning_rate * warm * min(1.0, max(0.01, (1 - done) / config.decay))
+
+    def train_step(self, pool: ClipPool) -> dict[str, float]:
+        batch = make_batch(pool, draw_shape(self.rng, self.config.targets), self.rng)
+        n, _, h, w = batch.targets.shape
+        t = draw_times(n, self.generator)
+        noise = torch.randn(n, 3, h // 4, w // 4, generator=self.generator)
+        rate = self.learning_rate()
+        for optimizer in self.optimizers:
+            for group in optimizer.param_groups:
+                group["lr"] = rate
+            optimizer.zero_grad()
+        losses = losses_of(self.model, batch, t, noise, LossWeights())
+        losses["total"].backward()
+        norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
+        if torch.isfinite(norm):
+            for optimizer in self.optimizers:
+                optimizer.step()
+        self.step += 1
+        self._update_ema()
+        logged = {name: float(value.detach()) for name, value in losses.items()}
+        return logged | {"targets": n, "gradient_norm": float(norm), "learning_rate": rate}
+
+    @torch.no_grad()
+    def _update_ema(self) -> None:
+        decay = min(self.config.ema, (1 + self.step) / (10 + self.step))
+        for name, value in self.model.state_dict().items():
+            self.ema[name].lerp_(value, 1 - decay)
+
+    def run(self, pool: ClipPool, validation: ClipPool | None = None) -> None:
+        stop = []
+        signal.signal(signal.SIGTERM, lambda *_: stop.append(True))
+        last_save = last_log = time.monotonic()
+        recent: list[dict] = []
+        while self.seconds < self.config.minutes * 60 and not stop:
+            start = time.monotonic()
+            recent.append(self.train_step(pool))
+            # Compilation and pauses do not count as training.
+            self.seconds += min(time.monotonic() - start, 15.0)
+            now = time.monotonic()
+            if now - last_log > 60:
+                self._log(recent, now - last_log)
+                recent, last_log = [], now
+            if now - last_save > self.config.save_minutes * 60:
+                self.save()
+                if pool.refresh():
+                    print(f"{len(pool)} clips", flush=True)
+                if validation is not None:
+                    validation.refresh()
+                    preview(self, validation, self.config.out / "preview.png")
+                last_save = time.monotonic()
+        self.save()
+
+    def _log(self, recent: list[dict], elapsed: float) -> None:
+        names = sorted({k for r in recent for k in r})
+        row = {k: float(np.mean([r[k] for r in recent if k in r])) for k in names}
+        row["targets_per_s"] = sum(r["targets"] for r in recent) / elapsed
+        row |= {"step": self.step, "minutes": self.seconds / 60}
+        with open(self.config.out / "log.jsonl", "a") as stream:
+            stream.write(json.dumps(row) + "\n")
+        print(" ".join(f"{k} {v:.4g}" for k, v in row.items()), flush=True)
+
+
+@torch.no_grad()
+def preview(trainer: Trainer, pool: ClipPool, path: Path) -> None:
+    """A grid of samples: memory frames | truth | drawn | remembered | distance."""
+    from PIL import Image
+
+    model = FrameModel(trainer.model.config)
+    model.load_state_dict(trainer.ema)
+    rng = np.random.default_rng(7)
+    rows = []
+    for memory in (1, 3, 3, 2, 1, 3):
+        batch = make_batch(pool, Shape(1, 2, memory), rng, augment=False)
+        n, _, h, w = batch.targets.shape
+        pages = encode_memory(model, batch)
+        noise = torch.randn(n, 3, h // 4, w // 4, generator=torch.Generator().manual_seed(1))
+        prediction = model.denoise(noise, torch.zeros(n), batch.target_cameras, pages, batch.views)
+        drawn, gate, _ = compose(
+            prediction, pages, batch.views, batch.target_cameras, pages.images, h, w, 0.0
+        )
+        u = F.interpolate(prediction.pointer.u, size=(h, w))
+        shown = list(batch.memory[:3]) + [torch.zeros_like(drawn[0])] * (3 - min(3, memory))
+        for i in range(n):
+            extra = [(x[i] * 2 - 1).expand(3, -1, -1) for x in (gate, u)]
+            rows.append(torch.cat([*shown, batch.targets[i], drawn[i].clamp(-1, 1), *extra], 2))
+    grid = ((torch.cat(rows, 1).permute(1, 2, 0) + 1) * 127.5).clamp(0, 255).byte().numpy()
+    Image.fromarray(grid).save(path)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--preset", default="embedded", choices=sorted(PRESETS))
+    parser.add_argument("--init-from", type=Path)
+    parser.add_argument("--minutes", type=float, default=60)
+    parser.add_argument("--targets", type=int, default=8)
+    parser.add_argument("--learning-rate", type=float, default=1e-3)
+    parser.add_argument("--no-compile", action="store_true")
+    parser.add_argument("--family-weight", action="append", default=[], metavar="NAME=WEIGHT")
+    arguments = parser.parse_args()
+    weights = tuple((n, float(w)) for n, w in (item.split("=") for item in arguments.family_weight))
+    config = TrainConfig(
+        data=arguments.data, out=arguments.out, preset=arguments.preset,
+        init_from=arguments.init_from, minutes=arguments.minutes, targets=arguments.targets,
+        learning_rate=arguments.learning_rate, compile=not arguments.no_compile,
+        family_weights=weights,
+    )  # fmt: skip
+    trainer = Trainer(config)
+    if config.compile:
+        from ..model.fast import compile_for_training
+
+        compile_for_training(trainer.model)
+    pool = ClipPool(config.data, "train", dict(weights))
+    validation = ClipPool(config.data, "validation")
+    print(f"{len(pool)} training clips, {sum(map(len, pool.families.values()))} loaded", flush=True)
+    trainer.run(pool, validation if len(validation) else None)
+
+
+if __name__ == "__main__":
+    main()
