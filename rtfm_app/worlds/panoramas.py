@@ -1,0 +1,249 @@
+"""Real places from 360-degree photographs (assets/panoramas) as training clips with exact motion.
+
+`pano_turn`  looking round at one point: exact rotations of a real place, infinitely far.
+`pano_box`   walking about inside the photograph painted on a simple shell (a room, open ground
+             under a dome, a courtyard), among boxes, pillars and balls papered with crops of other
+             photographs, so that things hide each other with exact parallax.
+A photograph belongs to one split, and so do the clips made of it. Write clips with
+`python -m rtfm_app.worlds.panoramas --out FOLDER`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+from dataclasses import replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+from PIL import Image
+
+from ..geometry import pixel_rays, pose_from_yaw_pitch
+from ..resources import asset
+from ..training.clips import Clip, save_clip, split_of
+from .paper_room import PaperRoom, Shell, Solid
+from .stroll import stroll
+
+FRAMES, HEIGHT, WIDTH = 16, 144, 256
+SUPERSAMPLING = 2
+EYE_HEIGHT = 1.6
+INDOOR_SHELLS = ("room", "room", "dome", "courtyard")
+# Trees would bend over the ceiling of a room.
+OUTDOOR_SHELLS = ("dome", "courtyard")
+OUTDOORS = {
+    "immenstadter_horn",
+    "kiara_1_dawn",
+    "kloppenheim_05",
+    "narrow_moonlit_road",
+    "noon_grass",
+    "phalzer_forest_01",
+    "potsdamer_platz",
+    "rainforest_trail",
+    "rooitou_park",
+    "st_peters_square_night",
+}
+FAMILIES = ("pano_turn", "pano_box")
+
+
+def photographs() -> list[Path]:
+    """The photographs in sorted order; a photograph's number is its place here."""
+    return sorted(asset("panoramas").glob("*.jpg"))
+
+
+def clip_seed(number: int, count: int) -> int:
+    """Seed of the clip `number`, which shows photograph number % count, in that one's split."""
+    return 10 * number + (number % count) % 10
+
+
+def photograph_of(seed: int, count: int) -> int:
+    """Number of the photograph that a seed made by `clip_seed` shows."""
+    return (seed // 10) % count
+
+
+def open_photograph(path: Path, rng: np.random.Generator) -> np.ndarray:
+    """An equirectangular picture (H, W, 3) uint8, randomly turned, mirrored and tinted."""
+    with Image.open(path) as picture:
+        pixels = np.asarray(picture.convert("RGB"))
+    if rng.random() < 0.5:
+        pixels = pixels[:, ::-1]
+    pixels = np.roll(pixels, int(rng.integers(pixels.shape[1])), axis=1)
+    return _tinted(pixels, rng)
+
+
+def _tinted(pixels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    gamma = math.exp(rng.normal(0.1, 0.2))
+    tint = np.exp(rng.normal(0, 0.04, 3))
+    value = (np.arange(256) / 255)[:, None] ** gamma * tint
+    table = np.clip(value * 255, 0, 255).astype(np.uint8)
+    return np.stack([table[:, channel][pixels[..., channel]] for channel in range(3)], -1)
+
+
+def look_up(panorama: np.ndarray, directions: np.ndarray) -> np.ndarray:
+    """Colours (..., 3) uint8 of an equirectangular picture in world directions (..., 3).
+
+    The centre column lies at yaw 0 (world -Z), the middle row at the horizon.
+    """
+    rows, columns = panorama.shape[:2]
+    longitude = np.arctan2(directions[..., 0], -directions[..., 2])
+    latitude = np.arctan2(directions[..., 1], np.hypot(directions[..., 0], directions[..., 2]))
+    x = (longitude / (2 * math.pi) + 0.5) * columns - 0.5
+    y = (0.5 - latitude / math.pi) * rows - 0.5
+    around = np.pad(panorama, ((0, 0), (4, 4), (0, 0)), mode="wrap")
+    return cv2.remap(
+        around,
+        (x + 4).astype(np.float32),
+        y.astype(np.float32),
+        cv2.INTER_CUBIC,
+        borderMode=cv2.BORDER_REPLICATE,
+    )
+
+
+def turn_clip(panorama: np.ndarray, seed: int) -> Clip:
+    """Looking round at one point."""
+    rng = np.random.default_rng([seed, 0x7042])
+    fov_y = math.radians(rng.uniform(45, 80))
+    place, yaw, pitch = (0.0, EYE_HEIGHT, 0.0), rng.uniform(-math.pi, math.pi), rng.normal(0, 0.2)
+    poses, turn, tilt = [], 0.0, 0.0
+    for frame in range(FRAMES):
+        if frame % 4 == 0:
+            turn = math.radians(rng.uniform(-15, 15))
+            tilt = math.radians(rng.normal(0, 3))
+        yaw, pitch = yaw + turn, float(np.clip(pitch + tilt, -0.8, 0.8))
+        poses.append(pose_from_yaw_pitch(place, yaw, pitch))
+    rays = pixel_rays(HEIGHT * SUPERSAMPLING, WIDTH * SUPERSAMPLING, fov_y)
+    images = [_shrunk(look_up(panorama, rays @ pose[:3, :3].T)) for pose in poses]
+    inverse_depth = np.zeros((FRAMES, HEIGHT // 2, WIDTH // 2), np.float16)
+    return Clip(np.stack(images), inverse_depth, np.stack(poses), fov_y, "pano_turn", seed)
+
+
+def box_clip(panorama: np.ndarray, others: list[np.ndarray], indoors: bool, seed: int) -> Clip:
+    """Walking about in the photograph painted on a shell, among papered solids."""
+    rng = np.random.default_rng([seed, 0xB0C5])
+    fov_y = math.radians(rng.uniform(45, 72))
+    room = random_room(rng, others, indoors)
+    eye = rng.uniform(1.3, 1.9)
+
+    def free_step(place, direction, stride):
+        x, z = place[0] + direction[0] * stride, place[1] + direction[1] * stride
+        return (x, z) if room.is_free(x, z) else None
+
+    stops = stroll(
+        rng, room.free_place(rng), rng.uniform(-math.pi, math.pi), free_step, 0.25, FRAMES
+    )
+    images, depths, poses = [], [], []
+    for stop in stops:
+        pose = pose_from_yaw_pitch((stop.place[0], eye, stop.place[1]), stop.yaw, stop.pitch)
+        images.append(draw(room, panorama, pose, fov_y))
+        rays = pixel_rays(HEIGHT // 2, WIDTH // 2, fov_y) @ pose[:3, :3].T
+        depths.append(1 / room.cast(pose[:3, 3], rays).distance)
+        poses.append(pose)
+    inverse_depth = np.stack(depths).astype(np.float16)
+    return Clip(np.stack(images), inverse_depth, np.stack(poses), fov_y, "pano_box", seed)
+
+
+def draw(room: PaperRoom, panorama: np.ndarray, pose: np.ndarray, fov_y: float) -> np.ndarray:
+    """The view (HEIGHT, WIDTH, 3) uint8 of a room from a pose."""
+    rays = pixel_rays(HEIGHT * SUPERSAMPLING, WIDTH * SUPERSAMPLING, fov_y) @ pose[:3, :3].T
+    hit = room.cast(pose[:3, 3], rays)
+    points = pose[:3, 3] + hit.distance[..., None] * rays
+    picture = look_up(panorama, points - (0.0, EYE_HEIGHT, 0.0)).astype(np.float32)
+    picture *= room.contact_shadow(points)[..., None]
+    for index, solid in enumerate(room.solids):
+        where = hit.solid == index
+        if where.any():
+            picture[where] = solid.colours(points[where])
+    return _shrunk(np.clip(picture, 0, 255).astype(np.uint8))
+
+
+def _shrunk(picture: np.ndarray) -> np.ndarray:
+    return cv2.resize(picture, (WIDTH, HEIGHT), interpolation=cv2.INTER_AREA)
+
+
+def random_room(rng: np.random.Generator, others: list[np.ndarray], indoors: bool) -> PaperRoom:
+    """A shell of a random kind and size with up to ten solids standing in it."""
+    kind = str(rng.choice(INDOOR_SHELLS if indoors else OUTDOOR_SHELLS))
+    half_sides = tuple(rng.uniform(2.0, 6.0, 2))
+    shell = Shell(
+        kind=kind,
+        half_sides=half_sides,
+        height=EYE_HEIGHT + rng.uniform(0.8, 3.0),
+        radius=rng.uniform(*((12, 50) if kind == "dome" else (3.0, 12.0))),
+        centre_height=EYE_HEIGHT,
+    )
+    room = PaperRoom(shell, ())
+    for _ in range(int(rng.integers(3, 11))):
+        solid = random_solid(rng, shell, others)
+        if not any(solid.gap(*other.centre) < 0.9 for other in room.solids):
+            room = replace(room, solids=(*room.solids, solid))
+    return room
+
+
+def random_solid(rng: np.random.Generator, shell: Shell, others: list[np.ndarray]) -> Solid:
+    """A box, pillar or ball standing on the floor, papered with a crop of another photograph."""
+    kind = str(rng.choice(("box", "box", "pillar", "ball")))
+    reach = min(shell.reach * 0.85, 6.0)
+    distance, angle = reach * math.sqrt(rng.uniform(0.02, 1)), rng.uniform(0, 2 * math.pi)
+    x, z = distance * math.cos(angle), distance * math.sin(angle)
+    size = rng.uniform(0.15, 0.55, 2) if kind != "pillar" else np.full(2, rng.uniform(0.1, 0.35))
+    size = np.full(2, size[0]) if kind == "ball" else size
+    tall = {"box": rng.uniform(0.3, 2.2), "pillar": shell.height + 20, "ball": 2 * size[0]}[kind]
+    if kind == "pillar" and rng.random() < 0.5:
+        tall = rng.uniform(0.6, 2.5)
+    return Solid(
+        kind=kind,
+        centre=(x, z),
+        half_sides=(float(size[0]), float(size[1])),
+        height=float(tall),
+        yaw=rng.uniform(0, math.pi),
+        paper=random_crop(rng, others[int(rng.integers(len(others)))]),
+        texels_per_metre=rng.uniform(70, 220),
+        light=rng.uniform(0, 2 * math.pi),
+    )
+
+
+def random_crop(rng: np.random.Generator, panorama: np.ndarray) -> np.ndarray:
+    """A crop (S, S, 3) that avoids the stretched poles and flat white or black."""
+    best = None
+    for _ in range(6):
+        size = int(rng.integers(96, 257))
+        top = int(
+            rng.integers(int(panorama.shape[0] * 0.2), panorama.shape[0] * 4 // 5 - size // 2)
+        )
+        top = min(top, panorama.shape[0] - size)
+        left = int(rng.integers(panorama.shape[1] - size))
+        crop = panorama[top : top + size, left : left + size]
+        if best is None or crop.std() > best.std():
+            best = crop
+    return best
+
+
+def make_clip(family: str, seed: int) -> Clip:
+    """The clip of a family (FAMILIES) with a seed made by `clip_seed`."""
+    paths = photographs()
+    number = photograph_of(seed, len(paths))
+    rng = np.random.default_rng([seed, FAMILIES.index(family)])
+    panorama = open_photograph(paths[number], rng)
+    if family == "pano_turn":
+        return turn_clip(panorama, seed)
+    same_split = [i for i in range(len(paths)) if split_of(i) == split_of(seed)]
+    chosen = rng.permutation([i for i in same_split if i != number])[:3]
+    indoors = paths[number].stem not in OUTDOORS
+    return box_clip(panorama, [open_photograph(paths[i], rng) for i in chosen], indoors, seed)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Write clips of the 360-degree photographs.")
+    parser.add_argument("--out", type=Path, required=True, help="folder of clips")
+    parser.add_argument("--clips", type=int, default=150, help="clips of each family")
+    parser.add_argument("--first", type=int, default=0, help="number of the first clip")
+    arguments = parser.parse_args()
+    count = len(photographs())
+    for number in range(arguments.first, arguments.first + arguments.clips):
+        for family in FAMILIES:
+            save_clip(make_clip(family, clip_seed(number, count)), arguments.out)
+    print(f"{arguments.clips} clips of each of {', '.join(FAMILIES)} in {arguments.out}")
+
+
+if __name__ == "__main__":
+    main()
