@@ -14,7 +14,7 @@ from __future__ import annotations
 import argparse
 import math
 import tempfile
-from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import cv2
@@ -23,31 +23,21 @@ import numpy as np
 from ..geometry import invert_pose, pixel_rays, pose_from_yaw_pitch, tangents
 from ..training.clips import Clip, save_clip
 from .doom_level import STEP_HEIGHT, Level, Wad, cast
+from .stroll import Stop, stroll
+from .tone import tinted
 
 UNITS_PER_METRE = 32.0
 HEIGHT_STRETCH = 1.2
 EYE_UNITS = 41.0
 # The engine's view: 90 degrees on a 4:3 screen, widened to 16:9.
 ENGINE_FOV_Y = 2 * math.atan(0.75)
-SUPERSAMPLING = 4
 FRAMES, HEIGHT, WIDTH = 16, 144, 256
 # Engine tics (1/35 s) after a jump until the eye has risen to its height.
 SETTLING_TICS = 14
 # The engine's depth buffer: metres = (a + b * level), found by fitting to cast distances.
 DEPTH_OFFSET_UNITS, DEPTH_UNITS_PER_LEVEL, DEPTH_LAST_LEVEL = 18.0, 7.2, 254
 DEPTH_TOLERANCE_UNITS, DEPTH_TOLERANCE = 15.0, 0.1
-NEAR_INVERSE = 0.8
-MODES = ("walk", "walk", "strafe", "turn", "retreat", "look_around")
-
-
-@dataclass(frozen=True)
-class Step:
-    """One stop of a path: ground position in units, yaw and pitch in radians (geometry.py)."""
-
-    x: int
-    y: int
-    yaw: float
-    pitch: float
+NEAR_INVERSE, FAR_INVERSE = 0.8, 0.2
 
 
 def position_metres(x: float, y: float, z: float) -> np.ndarray:
@@ -147,51 +137,32 @@ def open_yaw(level: Level, place: tuple[int, int], rng: np.random.Generator) -> 
     return float(yaws[rng.choice(farthest)])
 
 
-def random_path(level: Level, rng: np.random.Generator, limit: float) -> list[Step] | None:
-    """FRAMES steps like a person's: modes of a few steps each; None if the place is too tight."""
+def random_path(level: Level, rng: np.random.Generator, limit: float) -> list[Stop] | None:
+    """A walk from a random place (x, y) in units; None if the place is too tight."""
     place = random_place(level, rng)
     if place is None:
         return None
-    yaw, pitch = open_yaw(level, place, rng), rng.uniform(-limit, limit) / 2
-    steps, left, mode, moved = [Step(*place, yaw, pitch)], 0, "", 0.0
-    while len(steps) < FRAMES:
-        if left == 0:
-            mode, left = rng.choice(MODES), int(rng.integers(2, 7))
-            turn = math.radians(rng.uniform(5, 15)) * rng.choice((-1, 1))
-            stride = rng.uniform(0.25, 0.6) * UNITS_PER_METRE
-            sideways = rng.choice((-1, 1))
-        left -= 1
-        heading = {"walk": 0.0, "strafe": sideways * math.pi / 2, "retreat": math.pi}.get(mode)
-        if heading is None:
-            yaw += turn
-            if mode == "look_around" and rng.random() < 0.3:
-                turn = -turn
-        else:
-            yaw += math.radians(rng.normal(0, 2.0))
-            free = _free_step(level, steps[-1], yaw + heading, stride)
-            if free is None:
-                left, mode = int(rng.integers(2, 5)), "turn"
-                continue
-            moved += math.dist(free, place)
-            place = free
-        pitch = float(np.clip(pitch + math.radians(rng.normal(0, 1.5)), -limit, limit))
-        steps.append(Step(*place, yaw, pitch))
-    return steps if moved > UNITS_PER_METRE else None
+
+    def free_step(place, direction, metres):
+        return _free_step(level, place, direction * metres * UNITS_PER_METRE)
+
+    stops = stroll(rng, place, open_yaw(level, place, rng), free_step, limit, FRAMES)
+    moved = sum(math.dist(a.place, b.place) for a, b in pairwise(stops))
+    return stops if moved > UNITS_PER_METRE else None
 
 
-def _free_step(level: Level, step: Step, heading: float, stride: float) -> tuple[int, int] | None:
-    """Where a stride along `heading` leads, None if something is in the way."""
-    way = np.array([-math.sin(heading), math.cos(heading)]) * stride
-    here = level.floor[level.sector_at((step.x, step.y))]
+def _free_step(level: Level, place: tuple, way: np.ndarray) -> tuple[int, int] | None:
+    """Where a stride `way` (world x, z in units) leads, None if something is in the way."""
+    here = level.floor[level.sector_at(place)]
     for part in (0.5, 1.0):
-        x, y = round(step.x + way[0] * part), round(step.y + way[1] * part)
-        if not level.can_stand((x, y)):
+        reached = round(place[0] + way[0] * part), round(place[1] - way[1] * part)
+        if not level.can_stand(reached):
             return None
-        floor = level.floor[level.sector_at((x, y))]
+        floor = level.floor[level.sector_at(reached)]
         if abs(floor - here) > 2 * STEP_HEIGHT:
             return None
         here = floor
-    return x, y
+    return reached
 
 
 class Engine:
@@ -222,12 +193,12 @@ class Engine:
         self._game = game
         game.make_action([0.0], 20)
 
-    def draw(self, step: Step) -> tuple[np.ndarray, np.ndarray, np.ndarray, float]:
+    def draw(self, stop: Stop) -> tuple[np.ndarray, np.ndarray, np.ndarray, float]:
         """Picture, depth buffer, eye (3,) in units and yaw as the engine reports them."""
         angle = self._game.get_state().game_variables[3]
         # This button turns to the right.
-        turn = (angle - engine_angle(step.yaw) + 180) % 360 - 180
-        self._game.send_game_command(f"warp {step.x} {step.y}")
+        turn = (angle - engine_angle(stop.yaw) + 180) % 360 - 180
+        self._game.send_game_command(f"warp {stop.place[0]} {stop.place[1]}")
         self._game.make_action([turn], 1)
         self._game.make_action([0.0], SETTLING_TICS)
         state = self._game.get_state()
@@ -242,9 +213,10 @@ class Engine:
 
 
 def worth_keeping(images: np.ndarray, inverse_depth: np.ndarray) -> bool:
-    """Most distances are known, there is contrast, and not mostly a wall before the nose."""
+    """Most distances are known, there is contrast, and more than a wall before the nose."""
     unknown, near = np.isnan(inverse_depth).mean(), (inverse_depth > NEAR_INVERSE).mean()
-    return bool(unknown < 0.25 and near < 0.5 and images.std() > 12)
+    far = (inverse_depth < FAR_INVERSE).mean()
+    return bool(unknown < 0.25 and near < 0.5 and far > 0.15 and images.std() > 16)
 
 
 def render_clip(engine: Engine, level: Level, seed: int) -> Clip | None:
@@ -255,12 +227,12 @@ def render_clip(engine: Engine, level: Level, seed: int) -> Clip | None:
     if path is None:
         return None
     images, depths, poses = [], [], []
-    for step in path:
-        image, buffer, eye, yaw = engine.draw(step)
+    for stop in path:
+        image, buffer, eye, yaw = engine.draw(stop)
         inverse = level_view_inverse_depth(level, eye, yaw, HEIGHT, WIDTH)
         buffer = cv2.resize(buffer, (WIDTH, HEIGHT), interpolation=cv2.INTER_NEAREST)
         inverse = np.where(distrusted(inverse, buffer), np.nan, inverse)
-        pose = pose_from_yaw_pitch(position_metres(*eye), yaw, step.pitch)
+        pose = pose_from_yaw_pitch(position_metres(*eye), yaw, stop.pitch)
         level_pose = pose_from_yaw_pitch(pose[:3, 3], yaw, 0.0)
         rotation = (invert_pose(level_pose) @ pose)[:3, :3]
         picture, inverse = cut_out(image, inverse, rotation, fov_y)
@@ -268,6 +240,8 @@ def render_clip(engine: Engine, level: Level, seed: int) -> Clip | None:
         depths.append(inverse)
         poses.append(pose)
     inverse_depth, pictures = np.stack(depths).astype(np.float16), np.stack(images)
+    # The game was made for dim screens and has pure reds and blues.
+    pictures = tinted(pictures, rng, log_gamma=-0.45, spread=0.2, saturation=(0.4, 0.9))
     if not worth_keeping(pictures, inverse_depth):
         return None
     return Clip(pictures, inverse_depth, np.stack(poses), fov_y, "doom", seed)

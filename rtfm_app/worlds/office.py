@@ -25,6 +25,8 @@ CLIP_FRAMES = 16
 CLIPS_AT_STRIDE = {1: 16, 2: 13, 4: 11}
 # Neighbouring distances whose ratio is larger belong to different surfaces: never averaged.
 EDGE_RATIO = 1.1
+# Stands in for an unknown inverse distance where the largest or smallest is sought.
+BEYOND = np.float32(1e6)
 
 
 @dataclass(frozen=True)
@@ -104,9 +106,8 @@ def _inverse_depth(metres: np.ndarray, crop: Crop, height: int, width: int) -> n
     x = (crop.left + (np.arange(width) + 0.5) * (crop.right - crop.left) / width - 2.5) / 4
     y = (crop.top + (np.arange(height) + 0.5) * (crop.bottom - crop.top) / height - 2.5) / 4
     x, y = (grid.astype(np.float32) for grid in np.meshgrid(x, y))
-    known = np.where(metres > 0, metres.astype(np.float32), np.nan)
-    inverse = 1 / known
-    high = cv2.dilate(np.nan_to_num(inverse, nan=np.inf), np.ones((2, 2)), anchor=(0, 0))
+    inverse = _without_pinholes(1 / np.where(metres > 0, metres.astype(np.float32), np.nan))
+    high = cv2.dilate(np.nan_to_num(inverse, nan=BEYOND), np.ones((2, 2)), anchor=(0, 0))
     low = cv2.erode(np.nan_to_num(inverse, nan=0.0), np.ones((2, 2)), anchor=(0, 0))
     smooth = cv2.remap(inverse, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     nearest = cv2.remap(inverse, x, y, cv2.INTER_NEAREST, borderMode=cv2.BORDER_REPLICATE)
@@ -114,6 +115,18 @@ def _inverse_depth(metres: np.ndarray, crop: Crop, height: int, width: int) -> n
     row = np.clip(np.floor(y), 0, metres.shape[0] - 1).astype(int)
     one_surface = (high[row, column] <= EDGE_RATIO * low[row, column]) & np.isfinite(smooth)
     return np.where(one_surface, smooth, nearest)
+
+
+def _without_pinholes(inverse: np.ndarray) -> np.ndarray:
+    """Fill unknown cells (NaN) whose known neighbours are many and lie on one surface."""
+    known = np.isfinite(inverse).astype(np.float32)
+    around = np.ones((3, 3))
+    count = cv2.filter2D(known, -1, around, borderType=cv2.BORDER_CONSTANT)
+    total = cv2.filter2D(np.nan_to_num(inverse), -1, around, borderType=cv2.BORDER_CONSTANT)
+    high = cv2.dilate(np.nan_to_num(inverse, nan=0.0), around)
+    low = cv2.erode(np.where(known > 0, inverse, BEYOND), around)
+    fill = (known == 0) & (count >= 4) & (high <= EDGE_RATIO * low)
+    return np.where(fill, total / np.maximum(count, 1), inverse)
 
 
 def training_windows(frames: int) -> list[np.ndarray]:

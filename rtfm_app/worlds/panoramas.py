@@ -24,6 +24,7 @@ from ..resources import asset
 from ..training.clips import Clip, save_clip, split_of
 from .paper_room import PaperRoom, Shell, Solid
 from .stroll import stroll
+from .tone import tinted
 
 FRAMES, HEIGHT, WIDTH = 16, 144, 256
 SUPERSAMPLING = 2
@@ -68,15 +69,7 @@ def open_photograph(path: Path, rng: np.random.Generator) -> np.ndarray:
     if rng.random() < 0.5:
         pixels = pixels[:, ::-1]
     pixels = np.roll(pixels, int(rng.integers(pixels.shape[1])), axis=1)
-    return _tinted(pixels, rng)
-
-
-def _tinted(pixels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    gamma = math.exp(rng.normal(0.1, 0.2))
-    tint = np.exp(rng.normal(0, 0.04, 3))
-    value = (np.arange(256) / 255)[:, None] ** gamma * tint
-    table = np.clip(value * 255, 0, 255).astype(np.uint8)
-    return np.stack([table[:, channel][pixels[..., channel]] for channel in range(3)], -1)
+    return tinted(pixels, rng, log_gamma=0.1, spread=0.2)
 
 
 def look_up(panorama: np.ndarray, directions: np.ndarray) -> np.ndarray:
@@ -145,9 +138,10 @@ def box_clip(panorama: np.ndarray, others: list[np.ndarray], indoors: bool, seed
 def draw(room: PaperRoom, panorama: np.ndarray, pose: np.ndarray, fov_y: float) -> np.ndarray:
     """The view (HEIGHT, WIDTH, 3) uint8 of a room from a pose."""
     rays = pixel_rays(HEIGHT * SUPERSAMPLING, WIDTH * SUPERSAMPLING, fov_y) @ pose[:3, :3].T
-    hit = room.cast(pose[:3, 3], rays)
-    points = pose[:3, 3] + hit.distance[..., None] * rays
-    picture = look_up(panorama, points - (0.0, EYE_HEIGHT, 0.0)).astype(np.float32)
+    rays, eye = rays.astype(np.float32), pose[:3, 3].astype(np.float32)
+    hit = room.cast(eye, rays)
+    points = eye + hit.distance[..., None] * rays
+    picture = look_up(panorama, points - np.float32((0.0, EYE_HEIGHT, 0.0))).astype(np.float32)
     picture *= room.contact_shadow(points)[..., None]
     for index, solid in enumerate(room.solids):
         where = hit.solid == index

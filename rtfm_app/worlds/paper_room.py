@@ -57,12 +57,16 @@ class Shell:
                 distance = np.minimum(distance, wall)
             return distance
         far = self.radius * (10 if self.kind == "courtyard" else 1)
-        centre = origin - (0.0, self.centre_height, 0.0)
+        centre = origin - _up(self.centre_height, origin)
         distance = np.minimum(distance, _exit_of_ball(centre, rays, far))
         if self.kind == "courtyard":
-            flat = np.array([1.0, 0.0, 1.0])
+            flat = np.array([1.0, 0.0, 1.0], rays.dtype)
             distance = np.minimum(distance, _exit_of_ball(origin * flat, rays * flat, self.radius))
         return distance
+
+
+def _up(height: float, like: np.ndarray) -> np.ndarray:
+    return np.array([0.0, height, 0.0], like.dtype)
 
 
 def _slab(origin: float, ray: np.ndarray, low: float, high: float) -> np.ndarray:
@@ -73,7 +77,7 @@ def _slab(origin: float, ray: np.ndarray, low: float, high: float) -> np.ndarray
 
 def _exit_of_ball(origin: np.ndarray, rays: np.ndarray, radius: float) -> np.ndarray:
     """Distance at which rays from inside a ball about 0 leave it."""
-    a = np.maximum((rays * rays).sum(-1), SMALL)
+    a = np.maximum(np.einsum("...i,...i", rays, rays), SMALL)
     b = rays @ origin
     return (-b + np.sqrt(b * b - a * (origin @ origin - radius * radius))) / a
 
@@ -108,23 +112,28 @@ class Solid:
         return np.array([[c, 0.0, s], [0.0, 1.0, 0.0], [-s, 0.0, c]])
 
     def _local(self, points: np.ndarray) -> np.ndarray:
-        return (points - (self.centre[0], 0.0, self.centre[1])) @ self._axes
+        centre = np.array([self.centre[0], 0.0, self.centre[1]], points.dtype)
+        return (points - centre) @ self._axes.astype(points.dtype)
 
     def gap(self, x, z) -> np.ndarray:
         """Distance over the floor from (x, z) (any shapes) to the solid's outline, 0 inside."""
-        local = self._local(np.stack(np.broadcast_arrays(x, 0.0, z), -1))
+        x = np.asarray(x)
+        local = self._local(np.stack([x, np.zeros_like(x), z], -1))
         if self.kind == "box":
-            beyond = np.maximum(np.abs(local[..., (0, 2)]) - self.half_sides, 0)
-            return np.hypot(beyond[..., 0], beyond[..., 1])
+            beyond_x, beyond_z = (
+                np.maximum(np.abs(local[..., axis]) - side, 0)
+                for axis, side in zip((0, 2), self.half_sides, strict=True)
+            )
+            return np.hypot(beyond_x, beyond_z)
         return np.maximum(np.hypot(local[..., 0], local[..., 2]) - self.half_sides[0], 0)
 
     def cast(self, origin: np.ndarray, rays: np.ndarray) -> np.ndarray:
         """Distance (...) from outside, in lengths of `rays` (..., 3), inf where missed."""
-        start, local = self._local(origin), rays @ self._axes
+        start, local = self._local(origin), rays @ self._axes.astype(rays.dtype)
         with np.errstate(invalid="ignore"):
             if self.kind == "ball":
                 radius = self.half_sides[0]
-                enter, leave = _round(start - (0.0, radius, 0.0), local, radius)
+                enter, leave = _round(start - _up(radius, start), local, radius)
             else:
                 enter, leave = self._upright(start, local)
         return np.where((enter < leave) & (enter > SMALL), enter, np.inf)
@@ -132,7 +141,7 @@ class Solid:
     def _upright(self, start: np.ndarray, rays: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         enter, leave = _between(start[1], rays[..., 1], 0.0, self.height)
         if self.kind == "pillar":
-            flat = np.array([1.0, 0.0, 1.0])
+            flat = np.array([1.0, 0.0, 1.0], rays.dtype)
             pairs = [_round(start * flat, rays * flat, self.half_sides[0])]
         else:
             sides = zip((0, 2), self.half_sides, strict=True)
@@ -147,14 +156,19 @@ class Solid:
         local = self._local(points)
         u, v, normal = self._paper_coordinates(local)
         size = self.paper.shape[0]
-        texels = [_mirrored(value * self.texels_per_metre, size) for value in (u, v)]
-        colour = cv2.remap(
-            self.paper,
-            texels[0].astype(np.float32)[:, None],
-            texels[1].astype(np.float32)[:, None],
-            cv2.INTER_LINEAR,
-            borderMode=cv2.BORDER_REFLECT,
-        )[:, 0]
+        texels = [
+            _mirrored(value * self.texels_per_metre, size).astype(np.float32)[:, None]
+            for value in (u, v)
+        ]
+        # remap takes at most 32,767 rows.
+        colour = np.concatenate(
+            [
+                cv2.remap(self.paper, u, v, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT)[:, 0]
+                for u, v in zip(
+                    *(np.array_split(t, len(t) // 30000 + 1) for t in texels), strict=True
+                )
+            ]
+        )
         lit = np.array([math.cos(self.light), 0.8, math.sin(self.light)]) / 1.3
         shade = 0.75 + 0.3 * np.clip(normal @ self._axes.T @ lit, -1, 1)
         return colour.astype(np.float32) * shade[:, None].astype(np.float32)
@@ -195,7 +209,7 @@ def _between(start: float, ray: np.ndarray, low: float, high: float):
 
 def _round(start: np.ndarray, rays: np.ndarray, radius: float):
     """Distances at which rays enter and leave a ball about 0, NaN where they miss it."""
-    a = np.maximum((rays * rays).sum(-1), SMALL)
+    a = np.maximum(np.einsum("...i,...i", rays, rays), SMALL)
     b = rays @ start
     root = np.sqrt(b * b - a * (start @ start - radius * radius))
     return (-b - root) / a, (-b + root) / a
