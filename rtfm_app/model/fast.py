@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 
 from .frame_model import FrameModel
+from .layers import Convolution, Linear
 
 
 def compile_for_training(model: FrameModel) -> None:
@@ -12,4 +13,14 @@ def compile_for_training(model: FrameModel) -> None:
     for block in model.transformer.blocks:
         block.project = torch.compile(block.project, dynamic=True)
         block.finish = torch.compile(block.finish, dynamic=True)
-    model.transformer.gather = torch.compile(model.transformer.gather, dynamic=True)
+    model.transformer.gather = torch.compile(model.transformer.gather, dynamic=False)
+
+
+def prepare(model: FrameModel, device: torch.device) -> FrameModel:
+    """Ready a loaded model for inference: weights in bf16 once, so that no call casts them."""
+    model = model.eval().requires_grad_(False).to(device)
+    for module in model.modules():
+        if isinstance(module, Linear | Convolution):
+            module.to(torch.bfloat16)
+    model.transformer.time.float()
+    return model

@@ -12,7 +12,8 @@ arXiv 2511.13720).
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import nn
@@ -20,10 +21,11 @@ from torch.nn import functional as F
 
 from ..config import ModelConfig
 from .cameras import Views, epipolar_lines
+from .layers import Linear
 from .matching import FeatureNet, PlaneSweep
 from .mirror import mirrored_grid
 from .pointer import Pointer, PointerHead, cells, read_memory
-from .transformer import Linear, Transformer
+from .transformer import Transformer
 
 
 @dataclass(frozen=True)
@@ -100,7 +102,7 @@ class FrameModel(nn.Module):
         ones = torch.ones(len(images), device=images.device)
         classes = ones.long() * 0 if classes is None else classes
         kv = self.transformer.memory_pass(x, self.transformer.modulation(ones, classes), self.dtype)
-        return kv, self.features(images.to(self.features.first.weight.dtype)).float()
+        return kv, self.features(images.to(self.dtype)).float()
 
     def denoise(
         self,
@@ -110,11 +112,13 @@ class FrameModel(nn.Module):
         pages: Pages | None,
         views: Views | None,
         classes: torch.Tensor | None = None,
+        pointer: bool = True,
     ) -> Prediction:
         """One denoise pass of N targets.
 
         Args:
             state: (N, 3, H / 4, W / 4) noisy flow state.  t: (N,) flow times.
+            pointer: whether to run the pointer head too.
         """
         config, dtype = self.config, self.dtype
         rows, columns = config.tokens_shape
@@ -123,7 +127,7 @@ class FrameModel(nn.Module):
         sweep_logits = prope = None
         if pages is not None:
             lines = epipolar_lines(views, *self.sweep.grid_shape)
-            sweep_logits, cues = self.sweep(pages.features, lines)
+            sweep_logits, cues = self.sweep(pages.features, lines, dtype)
             x = x + self.embed_cues(_patches(cues, 2).to(dtype)).float()
             prope = views.prope() if config.prope else None
         classes = torch.zeros(len(state), dtype=torch.long) if classes is None else classes
@@ -132,14 +136,14 @@ class FrameModel(nn.Module):
         x = self.transformer.denoise_pass(x, modulation, kv, prope, dtype)
         tokens = F.layer_norm(x, (config.dim,)).to(dtype)
         clean = cells(self.state_head(tokens), rows, columns, config.patch // 4).float()
-        if pages is None or not config.pointer:
+        if pages is None or not (pointer and config.pointer):
             return Prediction(clean, None)
         half = (config.height // 2, config.width // 2)
-        pointer = self.pointer_head(
+        found = self.pointer_head(
             tokens, sweep_logits, pages.features, _shrink(pages.images, half),
-            _shrink(pages.valid, half), views, self.pointer_head.refine1.weight.dtype,
+            _shrink(pages.valid, half), views, dtype,
         )  # fmt: skip
-        return Prediction(clean, pointer)
+        return Prediction(clean, found)
 
     def _camera_tokens(self, cameras: Cameras, kind: int) -> torch.Tensor:
         """Position, kind and viewing direction of every token (N, T, D): the direction's height
@@ -157,14 +161,13 @@ class FrameModel(nn.Module):
         return embedded + self.position.float() + self.kind[kind].float()
 
 
-def mirrored(pages: Pages, views: Views, cameras: Cameras, images, height: int, width: int):
-    """Mirrored reading (N, 3, height, width) of the first memory frame of `images`
-    (N, M, 3, H', W')."""
+def mirrored(pages: Pages, views: Views, cameras: Cameras, image, height: int, width: int):
+    """Mirrored reading (N, 3, height, width) of the first memory frame, `image` (N, 3, H', W')."""
     grid = mirrored_grid(
         views.memory_from_target[:, 0], cameras.tangents, views.tan_memory[:, 0], pages.up[:, 0],
         height, width,
     )  # fmt: skip
-    return F.grid_sample(images[:, 0], grid, align_corners=False, padding_mode="border")
+    return F.grid_sample(image, grid, align_corners=False, padding_mode="border")
 
 
 def compose(
@@ -172,7 +175,7 @@ def compose(
     pages: Pages | None,
     views: Views | None,
     cameras: Cameras,
-    images: torch.Tensor | None,
+    images: Sequence[torch.Tensor],
     height: int,
     width: int,
     imagination: float,
@@ -184,7 +187,7 @@ def compose(
     of the state).
 
     Args:
-        images: (N, M, 3, H', W') memory pictures at their stored resolution.
+        images: M memory pictures (N, 3, H', W'), each at its stored resolution.
     Returns:
         picture (N, 3, height, width), remembered share (N, 1, height, width), share of each memory
         frame (N, M, height, width) or None.
@@ -196,7 +199,7 @@ def compose(
     read, share = read_memory(prediction.pointer, images, views, height, width)
     gate = F.interpolate(prediction.pointer.gate, **size)
     gate = (gate * 1.06 - 0.03).clamp(0, 1)
-    reading = mirrored(pages, views, cameras, images, height, width)
+    reading = mirrored(pages, views, cameras, images[0], height, width)
     state = prediction.state
     reading_state = F.interpolate(reading, size=state.shape[-2:], mode="area")
     change = state - reading_state
@@ -210,10 +213,6 @@ def compose(
     fine = reading - F.interpolate(reading_state, **size)
     imagined = F.interpolate(reading_state + change, **size) + detail * fine
     return gate * read + (1 - gate) * imagined, gate, share
-
-
-def without_pointer(prediction: Prediction) -> Prediction:
-    return replace(prediction, pointer=None)
 
 
 def _patches(x: torch.Tensor, patch: int) -> torch.Tensor:

@@ -19,6 +19,7 @@ from torch.nn import functional as F
 
 from ..config import ModelConfig
 from .cameras import EpipolarLines
+from .layers import Convolution, gelu
 
 RHO_SCALE, RHO_RATE = 0.02, 6.0
 GROUPS = 4
@@ -39,13 +40,13 @@ class FeatureNet(nn.Module):
 
     def __init__(self, config: ModelConfig):
         super().__init__()
-        self.first = nn.Conv2d(3, 24, 5, stride=2, padding=2)
-        self.second = nn.Conv2d(24, 32, 3, stride=2, padding=1)
-        self.third = nn.Conv2d(32, config.match_channels, 3, padding=1)
+        self.first = Convolution(3, 24, 5, stride=2)
+        self.second = Convolution(24, 32, stride=2)
+        self.third = Convolution(32, config.match_channels)
 
     def forward(self, image: torch.Tensor) -> torch.Tensor:
-        x = F.gelu(self.first(image), approximate="tanh")
-        x = F.gelu(self.second(x), approximate="tanh")
+        x = gelu(self.first(image))
+        x = gelu(self.second(x))
         return self.third(x)
 
 
@@ -86,15 +87,15 @@ class PlaneSweep(nn.Module):
         self.planes = config.planes
         self.grid_shape = (config.height // 8, config.width // 8)
         channels = (GROUPS + 2) * config.planes
-        self.first = nn.Conv2d(channels, 64, 3, padding=1)
-        self.second = nn.Conv2d(64, config.planes, 3, padding=1)
+        self.first = Convolution(channels, 64)
+        self.second = Convolution(64, config.planes)
         self.sharpness = nn.Parameter(torch.tensor(1.0))
         self.outputs = config.planes + 2 * config.match_channels + 1
         nn.init.zeros_(self.second.weight)
         nn.init.zeros_(self.second.bias)
         self.register_buffer("candidates", torch.linspace(0, 1, config.planes), persistent=False)
 
-    def forward(self, features: torch.Tensor, lines: EpipolarLines):
+    def forward(self, features: torch.Tensor, lines: EpipolarLines, dtype: torch.dtype):
         """features (N, M, C, h, w), lines of the 1/8 grid (S rays).
 
         Returns:
@@ -112,7 +113,7 @@ class PlaneSweep(nn.Module):
         maps = volume.reshape(n, -1, rows, columns)
         prior = -(variance.mean(1) * comparable[:, 0]) * self.sharpness.exp()
         logits = prior.reshape(n, d, rows, columns)
-        logits = logits + self.second(F.gelu(self.first(maps), approximate="tanh"))
+        logits = logits + self.second(gelu(self.first(maps.to(dtype)))).float()
         share = logits.flatten(2).softmax(1)
         expected = (mean * share[:, None]).sum(2)
         cues = torch.cat([logits.flatten(2) / math.sqrt(d), expected, mean[:, :, 0], seen[:, :, 0]], 1)

@@ -11,6 +11,7 @@ Levels: 1/8 (classification over the candidates), 1/4 (refinement), 1/2 (scorer,
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -19,8 +20,8 @@ from torch.nn import functional as F
 
 from ..config import ModelConfig
 from .cameras import EpipolarLines, Views, epipolar_lines
+from .layers import Convolution, Linear, gelu
 from .matching import GROUPS, agreement, rho_of, sample
-from .transformer import Linear
 
 LOCAL_OFFSETS = (-1.0, -0.5, 0.0, 0.5, 1.0)
 
@@ -67,14 +68,6 @@ def cells(x: torch.Tensor, rows: int, columns: int, sub: int) -> torch.Tensor:
     return x.reshape(n, -1, rows * sub, columns * sub)
 
 
-def _convolution(inputs: int, outputs: int) -> nn.Conv2d:
-    return nn.Conv2d(inputs, outputs, 3, padding=1)
-
-
-def _gelu(x):
-    return F.gelu(x, approximate="tanh")
-
-
 class PointerHead(nn.Module):
     """Tokens and evidence to a `Pointer`."""
 
@@ -86,13 +79,13 @@ class PointerHead(nn.Module):
         self.coarse = Linear(config.dim, 4 * planes)
         self.context = Linear(config.dim, 16 * config.cell_channels)
         evidence = len(LOCAL_OFFSETS) * (GROUPS + 1) + features + config.cell_channels + 1
-        self.refine1 = _convolution(evidence, width)
-        self.refine2 = _convolution(width, width)
-        self.refine3 = _convolution(width, 1 + 36 + 2)
-        self.score1 = _convolution(3 + features + GROUPS + 2 + 3 + 8, 16)
-        self.score2 = _convolution(16, 16)
-        self.score3 = _convolution(16, 2)
-        self.hint = nn.Conv2d(width, 8, 1)
+        self.refine1 = Convolution(evidence, width)
+        self.refine2 = Convolution(width, width)
+        self.refine3 = Convolution(width, 1 + 36 + 2)
+        self.score1 = Convolution(3 + features + GROUPS + 2 + 3 + 8, 16)
+        self.score2 = Convolution(16, 16)
+        self.score3 = Convolution(16, 2)
+        self.hint = Convolution(width, 8, 1)
         for last in (self.coarse, self.refine3, self.score3):
             nn.init.normal_(last.weight, std=0.01)
             nn.init.zeros_(last.bias)
@@ -129,8 +122,8 @@ class PointerHead(nn.Module):
         evidence = torch.cat([variance.flatten(1, 2), seen[:, 0], middle], 1)
         evidence = evidence.reshape(n, -1, height, width)
         x = torch.cat([evidence, context, u], 1).to(dtype)
-        hidden = _gelu(self.refine1(x))
-        hidden = _gelu(self.refine2(hidden)) + hidden
+        hidden = gelu(self.refine1(x))
+        hidden = gelu(self.refine2(hidden)) + hidden
         extra = self.refine3(hidden).float()
         return (u + torch.tanh(extra[:, :1]) * 1.5 * self.step).clamp(0, 1), hidden, extra
 
@@ -159,8 +152,8 @@ class PointerHead(nn.Module):
         x = torch.cat(
             [colour, sampled, apart, closeness, (colour - mean_colour).abs(), hints], 2
         ).reshape(n * m, -1, height, width)
-        x = _gelu(self.score1(x.to(dtype)))
-        x = _gelu(self.score2(x)) + x
+        x = gelu(self.score1(x.to(dtype)))
+        x = gelu(self.score2(x)) + x
         scores = self.score3(x).float().reshape(n, m, 2, height, width)
         inside_map = ok.reshape(n, m, height, width)
         view_logits = scores[:, :, 0] - 4.0 * closeness[:, :, :1, :1] + (inside_map - 1) * 12
@@ -180,12 +173,12 @@ def _convex_upsample(u: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
 
 
 def read_memory(
-    pointer: Pointer, images: torch.Tensor, views: Views, height: int, width: int
+    pointer: Pointer, images: Sequence[torch.Tensor], views: Views, height: int, width: int
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Read the memory pictures where the pointer says.
 
     Args:
-        images: (N, M, 3, H', W') memory pictures at their stored resolution.
+        images: M pictures (N, 3, H', W'), each at its own stored resolution.
     Returns:
         picture (N, 3, height, width) and the share of each frame (N, M, height, width).
     """
@@ -196,6 +189,9 @@ def read_memory(
     lines: EpipolarLines = epipolar_lines(views, height, width)
     grid, _ = lines.at(rho_of(u).flatten(2)[:, None])
     share = weights.softmax(1)
-    n, m = share.shape[:2]
-    colour = sample(images, grid).reshape(n, m, 3, height, width)
-    return (colour * share[:, :, None]).sum(1), share
+    picture = 0
+    for m, image in enumerate(images):
+        where = grid[:, m, 0].unflatten(1, (height, width))
+        colour = F.grid_sample(image, where, align_corners=False, padding_mode="border")
+        picture = picture + colour * share[:, m : m + 1]
+    return picture, share

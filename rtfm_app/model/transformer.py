@@ -16,6 +16,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from ..config import ModelConfig
+from .layers import Linear
 
 
 class ExplicitBackwardAttention(torch.autograd.Function):
@@ -65,15 +66,6 @@ def patch_rope(rows: int, columns: int, channels: int, base: float = 100.0):
 def rotate(x: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor) -> torch.Tensor:
     a, b = x.chunk(2, -1)
     return torch.cat([a * cos - b * sin, a * sin + b * cos], -1)
-
-
-class Linear(nn.Linear):
-    """Linear layer that computes in its input's precision: bf16 with fp32 masters while training,
-    no cast at all once the weights are stored in bf16."""
-
-    def forward(self, x):
-        bias = None if self.bias is None else self.bias.to(x.dtype)
-        return F.linear(x, self.weight.to(x.dtype), bias)
 
 
 class Block(nn.Module):

@@ -88,7 +88,7 @@ def losses_of(model, batch: Batch, t, noise, weights: LossWeights) -> dict[str, 
     losses = {"state": state_loss(prediction, clean, t, truth.covered)}
     if prediction.pointer is not None:
         h, w = batch.targets.shape[-2:]
-        read, _ = read_memory(prediction.pointer, pages.images, batch.views, h, w)
+        read, _ = read_memory(prediction.pointer, pages.images.unbind(1), batch.views, h, w)
         losses |= pointer_losses(prediction, read, batch, truth)
     losses["total"] = sum(getattr(weights, name) * value for name, value in losses.items())
     return losses
@@ -230,7 +230,7 @@ def preview(trainer: Trainer, pool: ClipPool, path: Path) -> None:
         noise = torch.randn(n, 3, h // 4, w // 4, generator=torch.Generator().manual_seed(1))
         prediction = model.denoise(noise, torch.zeros(n), batch.target_cameras, pages, batch.views)
         drawn, gate, _ = compose(
-            prediction, pages, batch.views, batch.target_cameras, pages.images, h, w, 0.0
+            prediction, pages, batch.views, batch.target_cameras, pages.images.unbind(1), h, w, 0.0
         )
         u = F.interpolate(prediction.pointer.u, size=(h, w))
         shown = list(batch.memory[:3]) + [torch.zeros_like(drawn[0])] * (3 - min(3, memory))

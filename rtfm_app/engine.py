@@ -1,0 +1,410 @@
+"""`FrameEngine`: the next frame for a pose, from a world's memory. No thread, no window, no GL.
+
+step     retrieve -> pages -> denoise -> compose; reads the world only
+commit   writes what a frame newly imagined to the world
+advance  step plus the keyframe policy; what the worker and `rtfm render` call while walking
+"""
+
+from __future__ import annotations
+
+import time
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch.nn import functional as F
+
+from .config import STORED_MAX_SIZE, GenerationSettings
+from .frame import Attended, Frame
+from .geometry import check_pose, invert_pose, pixel_rays, rotation_angle, scaled_fov, tangents
+from .memory.codec import valid_cells
+from .memory.index import Retrieval, SpatialIndex
+from .memory.pages import PagePool
+from .memory.world_file import KINDS, StoredFrame, WorldFile
+from .model.cameras import METRES_PER_UNIT, Views, relative_views
+from .model.checkpoint import load_model, weights_sha256
+from .model.fast import prepare
+from .model.frame_model import Cameras, Pages, compose
+from .model.matching import rho_of
+from .model.sampler import NoiseField, generate
+from .resources import asset
+
+DEFAULT_WEIGHTS = "weights/embedded.safetensors"
+KEY_NEAR_METRES, KEY_NEAR_RADIANS = 0.3, np.radians(10)
+LOOK_AHEAD_COVERAGE = 0.6
+
+
+@dataclass(frozen=True)
+class Page:
+    """One encoded memory frame, on the engine's device.
+
+    Attributes:
+        kv: one tensor (2, heads, T, D / heads) per block.  features: (C, H / 4, W / 4).
+        image: (3, H, W) at model resolution.  valid: (1, H, W).
+        picture: (3, H', W') at its stored resolution.
+        camera_to_world: (4, 4) float64.  tan_y: of the stored picture.
+    """
+
+    kv: tuple[torch.Tensor, ...]
+    features: torch.Tensor
+    image: torch.Tensor
+    valid: torch.Tensor
+    picture: torch.Tensor
+    camera_to_world: np.ndarray
+    tan_y: float
+
+
+class FrameEngine:
+    """Draws frames of one world. Not thread-safe; one engine per world and process."""
+
+    def __init__(self, world: WorldFile, model, weights_path: Path, device: torch.device):
+        self.world = world
+        self.model = model
+        self.device = device
+        self.weights_path = weights_path
+        self.index = SpatialIndex(world.frame_table())
+        config = model.config
+        picture_bytes = 3 * 4 * STORED_MAX_SIZE[0] * STORED_MAX_SIZE[1]
+        self.pool = PagePool(
+            GenerationSettings().kv_budget_mb << 20, config.kv_bytes_per_page + picture_bytes
+        )
+        self._pages: dict[int, Page] = {}
+        self._noise: NoiseField | None = None
+        self._previous: tuple[int, ...] = ()
+        self._keys = self._stored_keys()
+
+    @classmethod
+    def open(
+        cls,
+        world: WorldFile | Path | str,
+        *,
+        weights: Path | None = None,
+        device: str = "auto",
+        deterministic: bool = False,
+        threads: int | None = None,
+    ) -> FrameEngine:
+        """Open a world (or take an open one) and load the model.
+
+        Raises:
+            ValueError: the world or the weights cannot be read, or the device does not exist.
+        """
+        if threads is not None:
+            torch.set_num_threads(threads)
+        if deterministic:
+            torch.use_deterministic_algorithms(True)
+        chosen = choose_device(device)
+        path = Path(weights) if weights else asset(DEFAULT_WEIGHTS)
+        model = prepare(load_model(path), chosen)
+        if not isinstance(world, WorldFile):
+            world = WorldFile.open(Path(world))
+        return cls(world, model, path, chosen)
+
+    def close(self) -> None:
+        self.world.close()
+
+    def __enter__(self) -> FrameEngine:
+        return self
+
+    def __exit__(self, *_) -> None:
+        self.close()
+
+    def model_info(self) -> dict:
+        """Name and hash of the weights, for provenance and benchmarks."""
+        return {
+            "name": self.model.config.name,
+            "parameters": sum(p.numel() for p in self.model.parameters()),
+            "weights_sha256": weights_sha256(self.weights_path),
+        }
+
+    # Drawing
+
+    @torch.no_grad()
+    def step(
+        self,
+        camera_to_world: np.ndarray,
+        settings: GenerationSettings = GenerationSettings(),  # noqa: B008 (frozen)
+        *,
+        fov_y_radians: float | None = None,
+        overscan: float = 1.0,
+        kind: str = "inter",
+        follow: bool = True,
+    ) -> Frame:
+        """Draw the picture of a pose; the world is only read.
+
+        Args:
+            camera_to_world: (4, 4).
+            fov_y_radians: None = the world's own.
+            overscan: the picture's tangents are this much larger, so that a time-warp has borders.
+            kind: "inter" takes `inter_steps`, "key" takes `key_steps`.
+            follow: keep the context smooth with the last call's (hysteresis); False makes the
+                result independent of the order of calls.
+        Raises:
+            ValueError: a malformed pose.
+        """
+        assert kind in ("inter", "key"), kind
+        clock = _Clock()
+        pose = check_pose(camera_to_world)
+        fov = scaled_fov(fov_y_radians or self.world.fov_y_radians, overscan)
+        self._apply_budget(settings)
+        with clock.measure("retrieve"):
+            previous = self._previous if follow else ()
+            found = self.index.retrieve(pose, fov, settings.memory_frames, previous)
+            if follow:
+                self._previous = found.ids
+        with clock.measure("encode"):
+            memory = self._fetch(found.ids)
+        with clock.measure("denoise"):
+            cameras = self._cameras(pose[None], np.array([tangents(fov)[1]]))
+            pages, views = self._gather(pose, fov, memory)
+            prediction = generate(
+                self.model, self._noise_for(pose, fov, settings), cameras, pages, views,
+                steps=settings.key_steps if kind == "key" else settings.inter_steps,
+                memory_guidance=settings.memory_guidance, pointer=settings.pointer,
+            )  # fmt: skip
+        with clock.measure("compose"):
+            size = (settings.height, settings.width)
+            pictures = [page.picture[None] for page in memory]
+            picture, gate, share = compose(
+                prediction, pages, views, cameras, pictures, *size, settings.imagination
+            )
+            image = ((picture[0].clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8)
+            image = image.permute(1, 2, 0).contiguous().cpu().numpy()
+        return Frame(
+            image=image,
+            camera_to_world=pose,
+            fov_y_radians=fov,
+            kind=kind,
+            timings_ms=clock.finish(),
+            **self._described(prediction, gate, share, found),
+        )
+
+    def _described(self, prediction, gate, share, found: Retrieval) -> dict:
+        """The numbers of a frame beside its picture."""
+        if prediction.pointer is None:
+            small = (self.model.config.height // 2, self.model.config.width // 2)
+            nothing = np.zeros(small, np.float32)
+            return {
+                "novelty": 1.0, "unseen": np.full(small, 255, np.uint8), "inverse_depth": nothing,
+                "confidence": nothing, "attended": tuple(Attended(i, 0.0) for i in found.ids),
+            }  # fmt: skip
+        pointer = prediction.pointer
+        remembered = F.interpolate(gate, size=pointer.u.shape[-2:], mode="area")[0, 0]
+        weights = (share * gate).mean((0, 2, 3)).tolist()
+        certainty = pointer.logits.softmax(1).topk(3, 1).values.sum(1, keepdim=True)
+        certainty = F.interpolate(certainty, size=pointer.u.shape[-2:])[0, 0] * remembered
+        attended = [Attended(i, w) for i, w in zip(found.ids, weights, strict=True)]
+        return {
+            "novelty": float(1 - remembered.mean()),
+            "unseen": ((1 - remembered) * 255).round().to(torch.uint8).cpu().numpy(),
+            "inverse_depth": (rho_of(pointer.u)[0, 0] / METRES_PER_UNIT).float().cpu().numpy(),
+            "confidence": certainty.float().cpu().numpy(),
+            "attended": tuple(sorted(attended, key=lambda a: -a.weight)),
+        }
+
+    def _noise_for(self, pose, fov: float, settings: GenerationSettings) -> torch.Tensor:
+        if self._noise is None or self._noise.seed != settings.noise_seed:
+            self._noise = NoiseField(settings.noise_seed)
+        config = self.model.config
+        rays = pixel_rays(config.height // 4, config.width // 4, fov) @ pose[:3, :3].T
+        noise = self._noise.sample(rays) * settings.noise_temperature
+        return torch.from_numpy(noise).permute(2, 0, 1)[None].contiguous().to(self.device)
+
+    def _cameras(self, poses: np.ndarray, tan_y: np.ndarray) -> Cameras:
+        up = invert_pose(poses)[:, :3, 1].astype(np.float32)
+        tangent = np.stack([tan_y * 16 / 9, tan_y], -1).astype(np.float32)
+        return Cameras(torch.from_numpy(tangent).to(self.device), torch.from_numpy(up).to(self.device))
+
+    # Memory
+
+    def _apply_budget(self, settings: GenerationSettings) -> None:
+        budget = settings.kv_budget_mb << 20
+        if self.pool.capacity != max(1, budget // self.pool.page_bytes):
+            self.pool.resize(max(budget, self.pool.page_bytes * (settings.memory_frames + 1)))
+            self._drop_evicted()
+
+    def _drop_evicted(self) -> None:
+        self._pages = {i: page for i, page in self._pages.items() if i in self.pool}
+
+    def _fetch(self, ids: tuple[int, ...]) -> list[Page]:
+        """Pages of the chosen frames, encoding those that are not cached."""
+        pages = []
+        for frame_id in ids:
+            if self.pool.lookup(frame_id) is None:
+                page = self._encode(frame_id)
+                self.pool.allocate(frame_id)
+                self._drop_evicted()
+                self._pages[frame_id] = page
+            pages.append(self._pages[frame_id])
+        return pages
+
+    @torch.no_grad()
+    def _encode(self, frame_id: int) -> Page:
+        """Memory pass of a stored frame, always from its stored 8-bit picture."""
+        stored = self.world.read_frame(frame_id)
+        config = self.model.config
+        picture = torch.from_numpy(stored.image).to(self.device).permute(2, 0, 1).float()
+        picture = picture / 127.5 - 1
+        image = F.interpolate(picture[None], size=(config.height, config.width), mode="area")
+        valid = torch.ones_like(image[:, :1])
+        if stored.valid is not None:
+            mask = torch.from_numpy(stored.valid).to(self.device).float()[None, None]
+            valid = F.interpolate(mask, size=(config.height, config.width), mode="area")
+        tan_y = tangents(stored.fov_y_radians)[1]
+        cameras = self._cameras(stored.camera_to_world[None], np.array([tan_y]))
+        kv, features = self.model.encode(image, (valid > 0.5).float(), cameras)
+        return Page(
+            tuple(layer[0] for layer in kv), features[0], image[0], valid[0], picture,
+            stored.camera_to_world, tan_y,
+        )  # fmt: skip
+
+    def _gather(self, pose, fov: float, memory: list[Page]) -> tuple[Pages | None, Views | None]:
+        """The batch of one target and its memory pages."""
+        if not memory:
+            return None, None
+        poses = np.stack([page.camera_to_world for page in memory])
+        tan_y = np.array([page.tan_y for page in memory])
+        views = relative_views(pose[None], np.array([tangents(fov)[1]]), poses[None], tan_y[None])
+        up = self._cameras(poses, tan_y).up
+        pages = Pages(
+            kv=tuple(torch.stack(layers)[None] for layers in zip(*(p.kv for p in memory), strict=True)),
+            features=torch.stack([p.features for p in memory])[None],
+            images=torch.stack([p.image for p in memory])[None],
+            valid=torch.stack([p.valid for p in memory])[None],
+            up=up[None],
+        )
+        return pages, Views(
+            views.memory_from_target.to(self.device),
+            views.tan_target.to(self.device),
+            views.tan_memory.to(self.device),
+        )
+
+    def forget(self, frame_id: int) -> None:
+        """A frame was deleted from the world."""
+        self.index.remove(frame_id)
+        self.pool.drop(frame_id)
+        self._pages.pop(frame_id, None)
+        self._keys.pop(frame_id, None)
+
+    def refresh(self) -> None:
+        """The world's frames changed from outside (edit, undo, restore): read the table again."""
+        table = self.world.frame_table()
+        live = set(table.ids.tolist())
+        for frame_id in [i for i in self._pages if i not in live]:
+            self.forget(frame_id)
+        self.index = SpatialIndex(table)
+        self._keys = self._stored_keys()
+
+    # Committing
+
+    def commit(self, frame: Frame) -> int:
+        """Write what `frame` newly imagined to the world; returns its id.
+
+        Only imagined pixels are valid in the stored frame: what was read from memory stays with the
+        original, so nothing is copied from copy to copy.
+        """
+        height, width = frame.image.shape[:2]
+        unseen = torch.from_numpy(frame.unseen)[None, None].float() / 255
+        unseen = F.interpolate(F.max_pool2d(unseen, 5, 1, 2), size=(height, width), mode="bilinear")
+        valid = unseen[0, 0].numpy() > 0.35
+        stored = StoredFrame(
+            "generated", frame.camera_to_world, frame.fov_y_radians, frame.image, valid
+        )
+        frame_id = self.world.add_frame(stored)
+        self.index.add(
+            frame_id, frame.camera_to_world, frame.fov_y_radians, KINDS.index("generated"),
+            time.time(), valid_cells(valid),
+        )  # fmt: skip
+        self._keys[frame_id] = frame.camera_to_world
+        return frame_id
+
+    def _stored_keys(self) -> dict[int, np.ndarray]:
+        table = self.world.frame_table()
+        generated = table.kind == KINDS.index("generated")
+        ids = table.ids[generated].tolist()
+        return dict(zip(ids, table.camera_to_world[generated], strict=True))
+
+    def _key_near(self, pose: np.ndarray) -> bool:
+        """Whether a keyframe was already imagined from about here: looking again adds nothing."""
+        if not self._keys:
+            return False
+        poses = np.stack(list(self._keys.values()))
+        near = np.linalg.norm(poses[:, :3, 3] - pose[:3, 3], axis=1) < KEY_NEAR_METRES
+        angles = rotation_angle(np.swapaxes(poses[near, :3, :3], 1, 2) @ pose[:3, :3])
+        return bool((angles < KEY_NEAR_RADIANS).any())
+
+    def advance(
+        self,
+        camera_to_world: np.ndarray,
+        settings: GenerationSettings = GenerationSettings(),  # noqa: B008 (frozen)
+        *,
+        velocity: np.ndarray | None = None,
+        fov_y_radians: float | None = None,
+        overscan: float = 1.0,
+    ) -> Frame:
+        """Draw a pose while walking: a keyframe is imagined and committed where the view, or the
+        view `look_ahead_s` ahead, shows what memory does not; else an inter frame is drawn.
+
+        Args:
+            velocity: (3,) metres a second of the walker, for the look-ahead.
+        """
+        options = {"fov_y_radians": fov_y_radians, "overscan": overscan}
+        if velocity is not None and np.linalg.norm(velocity) > 0.05:
+            ahead = np.array(camera_to_world, dtype=np.float64)
+            ahead[:3, 3] += np.asarray(velocity) * settings.look_ahead_s
+            self._imagine(ahead, settings, options)
+        frame = self.step(camera_to_world, settings, **options)
+        if frame.novelty < settings.novelty_threshold or self._key_near(frame.camera_to_world):
+            return frame
+        key = self.step(camera_to_world, settings, **options, kind="key")
+        self.commit(key)
+        return replace(key, timings_ms=_added(frame.timings_ms, key.timings_ms))
+
+    def _imagine(self, pose: np.ndarray, settings: GenerationSettings, options: dict) -> None:
+        """Imagine the view ahead if memory hardly covers it."""
+        if self._key_near(pose) or settings.look_ahead_s == 0:
+            return
+        fov = scaled_fov(options["fov_y_radians"] or self.world.fov_y_radians, options["overscan"])
+        found = self.index.retrieve(pose, fov, settings.memory_frames)
+        if found.coverage > LOOK_AHEAD_COVERAGE:
+            return
+        key = self.step(pose, settings, **options, kind="key", follow=False)
+        if key.novelty >= settings.novelty_threshold:
+            self.commit(key)
+
+
+class _Clock:
+    """Milliseconds of named stages."""
+
+    def __init__(self):
+        self._start = time.perf_counter()
+        self._stages: dict[str, float] = {}
+
+    @contextmanager
+    def measure(self, name: str):
+        start = time.perf_counter()
+        yield
+        self._stages[name] = (time.perf_counter() - start) * 1e3
+
+    def finish(self) -> dict[str, float]:
+        return self._stages | {"total": (time.perf_counter() - self._start) * 1e3}
+
+
+def _added(a: dict[str, float], b: dict[str, float]) -> dict[str, float]:
+    return {name: a.get(name, 0.0) + b.get(name, 0.0) for name in a | b}
+
+
+def choose_device(name: str) -> torch.device:
+    """The device called `name`; "auto" takes CUDA, then MPS, then the CPU.
+
+    Raises:
+        ValueError: no such device here.
+    """
+    available = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    if name == "auto":
+        return torch.device(next(n for n in ("cuda", "mps", "cpu") if available[n]))
+    if not available.get(name.split(":")[0], False):
+        raise ValueError(f"device {name!r} is not available here; use one of "
+                         f"{', '.join(n for n, ok in available.items() if ok)}")  # fmt: skip
+    return torch.device(name)
