@@ -14,7 +14,6 @@ from __future__ import annotations
 import argparse
 import math
 import tempfile
-from itertools import pairwise
 from pathlib import Path
 
 import cv2
@@ -23,7 +22,7 @@ import numpy as np
 from ..geometry import invert_pose, pixel_rays, pose_from_yaw_pitch, tangents
 from ..training.clips import Clip, save_clip
 from .doom_level import STEP_HEIGHT, Level, Wad, cast
-from .stroll import Stop, stroll
+from .stroll import Stop, metres_walked, stroll
 from .tone import tinted
 
 UNITS_PER_METRE = 32.0
@@ -147,8 +146,7 @@ def random_path(level: Level, rng: np.random.Generator, limit: float) -> list[St
         return _free_step(level, place, direction * metres * UNITS_PER_METRE)
 
     stops = stroll(rng, place, open_yaw(level, place, rng), free_step, limit, FRAMES)
-    moved = sum(math.dist(a.place, b.place) for a, b in pairwise(stops))
-    return stops if moved > UNITS_PER_METRE else None
+    return stops if metres_walked(stops, UNITS_PER_METRE) > 1 else None
 
 
 def _free_step(level: Level, place: tuple, way: np.ndarray) -> tuple[int, int] | None:

@@ -23,7 +23,7 @@ from ..geometry import pixel_rays, pose_from_yaw_pitch
 from ..resources import asset
 from ..training.clips import Clip, save_clip, split_of
 from .paper_room import PaperRoom, Shell, Solid
-from .stroll import stroll
+from .stroll import Stop, metres_walked, stroll
 from .tone import tinted
 
 FRAMES, HEIGHT, WIDTH = 16, 144, 256
@@ -115,15 +115,11 @@ def box_clip(panorama: np.ndarray, others: list[np.ndarray], indoors: bool, seed
     rng = np.random.default_rng([seed, 0xB0C5])
     fov_y = math.radians(rng.uniform(45, 72))
     room = random_room(rng, others, indoors)
+    stops = walk_in(room, rng)
+    while metres_walked(stops) < 1:
+        room = random_room(rng, others, indoors)
+        stops = walk_in(room, rng)
     eye = rng.uniform(1.3, 1.9)
-
-    def free_step(place, direction, stride):
-        x, z = place[0] + direction[0] * stride, place[1] + direction[1] * stride
-        return (x, z) if room.is_free(x, z) else None
-
-    stops = stroll(
-        rng, room.free_place(rng), rng.uniform(-math.pi, math.pi), free_step, 0.25, FRAMES
-    )
     images, depths, poses = [], [], []
     for stop in stops:
         pose = pose_from_yaw_pitch((stop.place[0], eye, stop.place[1]), stop.yaw, stop.pitch)
@@ -133,6 +129,19 @@ def box_clip(panorama: np.ndarray, others: list[np.ndarray], indoors: bool, seed
         poses.append(pose)
     inverse_depth = np.stack(depths).astype(np.float16)
     return Clip(np.stack(images), inverse_depth, np.stack(poses), fov_y, "pano_box", seed)
+
+
+def walk_in(room: PaperRoom, rng: np.random.Generator) -> list[Stop]:
+    """A walk between the solids of a room, places are (x, z); none if it is too full."""
+    start = room.free_place(rng)
+    if start is None:
+        return []
+
+    def free_step(place, direction, metres):
+        x, z = place[0] + direction[0] * metres, place[1] + direction[1] * metres
+        return (x, z) if room.is_free(x, z) else None
+
+    return stroll(rng, start, rng.uniform(-math.pi, math.pi), free_step, 0.25, FRAMES)
 
 
 def draw(room: PaperRoom, panorama: np.ndarray, pose: np.ndarray, fov_y: float) -> np.ndarray:

@@ -251,13 +251,14 @@ class PaperRoom:
         """Whether a walker may stand at (x, z)."""
         return self.shell.holds(x, z) and all(s.gap(x, z) > ELBOW_ROOM for s in self.solids)
 
-    def free_place(self, rng: np.random.Generator) -> tuple[float, float]:
-        """A random (x, z) where a walker may stand."""
+    def free_place(self, rng: np.random.Generator) -> tuple[float, float] | None:
+        """A random (x, z) where a walker may stand, None if the room seems too full."""
         reach = min(self.shell.reach, 5.0)
-        while True:
+        for _ in range(200):
             x, z = rng.uniform(-reach, reach, 2)
             if self.is_free(x, z):
                 return float(x), float(z)
+        return None
 
     def contact_shadow(self, points: np.ndarray) -> np.ndarray:
         """Brightness (...) of shell points (..., 3): darker on the floor beside a solid."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -23,6 +24,11 @@ class Stop:
     place: tuple
     yaw: float
     pitch: float
+
+
+def metres_walked(stops: list[Stop], units_per_metre: float = 1.0) -> float:
+    """Length of the path over the ground."""
+    return sum(math.dist(a.place, b.place) for a, b in pairwise(stops)) / units_per_metre
 
 
 def stroll(
@@ -48,13 +54,13 @@ def stroll(
             if mode == "look_around" and rng.random() < 0.3:
                 turn = -turn
         else:
-            yaw += math.radians(rng.normal(0, 2.0))
-            direction = np.array([-math.sin(yaw + heading), -math.cos(yaw + heading)])
+            drifted = yaw + math.radians(rng.normal(0, 2.0))
+            direction = np.array([-math.sin(drifted + heading), -math.cos(drifted + heading)])
             reached = free_step(place, direction, stride)
             if reached is None:
                 left, mode = int(rng.integers(2, 5)), "turn"
                 continue
-            place = reached
+            place, yaw = reached, drifted
         pitch = float(np.clip(pitch + math.radians(rng.normal(0, 1.5)), -pitch_limit, pitch_limit))
         stops.append(Stop(place, yaw, pitch))
     return stops
