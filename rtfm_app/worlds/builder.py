@@ -104,12 +104,14 @@ class Mood:
 
 @dataclass(frozen=True)
 class Grid:
-    """Columns of primitives: cells (G, G, 4) float32, lists (rows, 1024) int32."""
+    """Columns of primitives: cells (G, G, 4) float32, lists (rows, 1024) int32 and the bounding
+    spheres (x, y, z, radius) of the list entries, (rows, 1024, 4) float32."""
 
     corner: tuple[float, float]
     cell_size: float
     cells: np.ndarray
     lists: np.ndarray
+    spheres: np.ndarray
     low: float
     high: float
 
@@ -242,8 +244,9 @@ def build_grid(prims: np.ndarray, shapes: np.ndarray, cell: float, most: int = 1
     """Sort primitives into columns of a square grid; the cell grows until `most` a side suffice."""
     if len(prims) == 0:
         empty = np.zeros((1, 1, 4), np.float32)
-        return Grid((0.0, 0.0), 1.0, empty, np.zeros((1, 1024), np.int32), 0.0, 0.0)
-    low, high, _ = bounds(prims)
+        lists, spheres = np.zeros((1, 1024), np.int32), np.zeros((1, 1024, 4), np.float32)
+        return Grid((0.0, 0.0), 1.0, empty, lists, spheres, 0.0, 0.0)
+    low, high, linear = bounds(prims)
     corner = low[:, [0, 2]].min(axis=0) - 0.01
     extent = float((high[:, [0, 2]].max(axis=0) - corner).max()) + 0.02
     cell = max(cell, extent / most)
@@ -259,11 +262,41 @@ def build_grid(prims: np.ndarray, shapes: np.ndarray, cell: float, most: int = 1
     for k, inside in enumerate(members):
         if inside:
             cells[k] = len(flat), len(inside), low[inside, 1].min(), high[inside, 1].max()
-            flat += [i * 16 + int(shapes[i]) for i in inside]
-    lists = np.zeros(((len(flat) + 1023) // 1024, 1024), np.int32)
-    lists.ravel()[: len(flat)] = flat
-    return Grid(tuple(corner), cell, cells.reshape(side, side, 4), lists,
+            flat += inside
+    cells = cells.reshape(side, side, 4)
+    empty = cells[..., 1] == 0
+    cells[..., 2] = np.where(empty, distance_to_full(~empty), cells[..., 2])
+    padded = -(-len(flat) // 1024) * 1024
+    lists, spheres = np.zeros(padded, np.int32), np.zeros((padded, 4), np.float32)
+    lists[: len(flat)] = np.array(flat) * 16 + shapes[flat]
+    spheres[: len(flat), :3] = ((low + high) / 2)[flat]
+    spheres[: len(flat), 3] = bounding_radius(linear, shapes)[flat] + 1e-3
+    return Grid(tuple(corner), cell, cells, lists.reshape(-1, 1024), spheres.reshape(-1, 1024, 4),
                 float(low[:, 1].min()) - 0.01, float(high[:, 1].max()) + 0.01)  # fmt: skip
+
+
+def bounding_radius(linear: np.ndarray, shapes: np.ndarray) -> np.ndarray:
+    """Radius (N,) in metres round each primitive's centre; balls fill less than their cubes."""
+    scales = np.linalg.norm(linear, axis=1)
+    radius = np.linalg.norm(scales, axis=1)
+    ball = (shapes == SPHERE) | (shapes == LEAF_BALL)
+    radius = np.where(ball, scales.max(axis=1), radius)
+    card = shapes == CARD
+    return np.where(card, np.hypot(scales[:, 0], scales[:, 1]), radius)
+
+
+def distance_to_full(full: np.ndarray) -> np.ndarray:
+    """Cells (G, G) from each cell to the nearest full one, diagonal steps counted as one."""
+    distance = np.where(full, 0, 999)
+    for _ in range(full.shape[0]):
+        padded = np.pad(distance, 1, constant_values=999)
+        nearest = np.min([padded[i : i + full.shape[0], j : j + full.shape[1]]
+                          for i in range(3) for j in range(3)], axis=0)  # fmt: skip
+        closer = np.minimum(distance, nearest + 1)
+        if (closer == distance).all():
+            break
+        distance = closer
+    return distance
 
 
 def overlapped_cells(prim, first, last, corner, cell):

@@ -89,6 +89,7 @@ class WorldRenderer:
         prims = scene.prims if len(scene.prims) else np.zeros((1, 7, 4), np.float32)
         self._units["u_prims"] = self._upload(prims)
         self._units["u_cells"] = self._upload(scene.grid.cells)
+        self._units["u_bounds"] = self._upload(scene.grid.spheres)
         self._units["u_lists"] = self._upload(scene.grid.lists[..., None])
         if scene.height is not None:
             self._load_ground(scene)

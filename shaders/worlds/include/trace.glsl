@@ -17,12 +17,12 @@ const int DIFFUSE = 0, MIRROR = 1, GLASS = 2, GLOW = 3, LEAF = 4;
 
 struct Surface { vec3 albedo, normal, glow; float gloss, bump, openness, sun; int kind; };
 
-float texture_lod(float footprint, float scale) { return max(0.0, log2(footprint * scale * 256.0)); }
+float texture_lod(float footprint, float scale) { return max(0.0, log2(footprint * scale * float(textureSize(u_textures, 0).x))); }
 // Colour and height of layer at uv (1 = one tile); the normal is bent by the height's slope.
 vec4 textured(float layer, vec2 uv, float lod, float bump, vec3 tangent, vec3 bitangent, inout vec3 n) {
     vec4 c = textureLod(u_textures, vec3(uv, layer), lod);
     if (bump > 0.0 && lod < 4.0) {
-        float e = exp2(lod) / 256.0;
+        float e = exp2(lod) / float(textureSize(u_textures, 0).x);
         float hx = textureLod(u_textures, vec3(uv + vec2(e, 0.0), layer), lod).a - c.a;
         float hy = textureLod(u_textures, vec3(uv + vec2(0.0, e), layer), lod).a - c.a;
         n = normalize(n - (tangent * hx + bitangent * hy) * bump / (e * 64.0));
@@ -93,6 +93,8 @@ void primitive_surface(int entry, vec3 p, vec3 rd, float footprint, inout Surfac
     if (more.y > 0.0) // snow or moss that lies on top
         s.albedo = mix(s.albedo, vec3(0.82, 0.86, 0.92), smoothstep(0.45, 0.7, s.normal.y + 0.25 * (noise4(p.xz * 0.4, 1.0).x - 0.5)) * more.y);
     s.kind = int(size.w + 0.5);
+    if (s.kind == MIRROR) { s.albedo = tint.rgb; s.normal = n; }
+    if (s.kind == GLASS) s.normal = n;
     s.gloss = tint.a;
     if (s.kind == GLOW) s.glow = s.albedo * more.x;
 }
