@@ -12,6 +12,7 @@ Scale: 1 unit is 1/32 m along the ground. The engine draws heights 1.2 times tal
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import math
 import tempfile
 from pathlib import Path
@@ -265,6 +266,8 @@ def main() -> None:
     parser.add_argument("--clips", type=int, default=400)
     parser.add_argument("--first-seed", type=int, default=0)
     arguments = parser.parse_args()
+    if importlib.util.find_spec("vizdoom") is None:
+        parser.error('ViZDoom is not installed; install it with: pip install "rtfm[train]"')
     with tempfile.TemporaryDirectory() as folder:
         games = [
             (path, wad, name) for path, wad in still_games(Path(folder)) for name in wad.levels
