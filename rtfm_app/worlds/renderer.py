@@ -215,6 +215,7 @@ def scene_uniforms(scene: Scene) -> dict:
         "u_horizon": mood.horizon, "u_fog_color": mood.fog_color, "u_fog": mood.fog,
         "u_cloud": mood.cloud, "u_exposure": mood.exposure, "u_snow": mood.snow_line,
         "u_ambient": mood.ambient, "u_stars": mood.stars, "u_water": scene.water, "u_wave": 0.055,
+        "u_room": (0.0, 0.0, 0.0),
         "u_lamp_count": min(len(scene.lamps), 16),
         "u_lamps": [tuple(row[:4]) for row in lamps],
         "u_lamp_colors": [tuple(row[4:]) for row in lamps],

@@ -8,6 +8,7 @@ from collections.abc import Callable
 import numpy as np
 
 from .builder import LAYERS, Material, Scene, SceneBuilder, sample_height
+from .gallery import gallery
 from .kit import (
     any_material,
     bauble,
@@ -128,7 +129,11 @@ def place_wonders(b: SceneBuilder, level, shore) -> None:
     b.interest.append((*(start + inward * 3)[[0]], 0.8, *(start + inward * 3)[[1]]))
 
 
-FAMILIES: dict[str, Callable[[int], Scene]] = {"objects": objects, "lake": lake}
+FAMILIES: dict[str, Callable[[int], Scene]] = {
+    "objects": objects,
+    "lake": lake,
+    "gallery": gallery,
+}
 
 
 def make_scene(family: str, seed: int) -> Scene:

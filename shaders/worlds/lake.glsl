@@ -5,6 +5,7 @@
 #define HAS_GROUND 0
 #define TERRAIN_STEPS 72
 #define MAX_BOUNCES 4
+#define HAS_LAMPS 0
 #define HAS_CARDS 1
 #define HAS_ARCHES 0
 #include "include/shapes.glsl"

@@ -4,6 +4,7 @@
 #define HAS_WATER 0
 #define HAS_GROUND 1
 #define MAX_BOUNCES 4
+#define HAS_LAMPS 0
 #define HAS_CARDS 0
 #define HAS_ARCHES 1
 #include "include/shapes.glsl"

@@ -11,7 +11,7 @@ uniform vec2 u_tangent;
 uniform float u_water, u_ambient, u_wave;
 uniform int u_lamp_count, u_masks;
 uniform vec4 u_lamps[16];       // xyz, reach in metres
-uniform vec3 u_lamp_colors[16];
+uniform vec3 u_lamp_colors[16], u_room;
 
 const int DIFFUSE = 0, MIRROR = 1, GLASS = 2, GLOW = 3, LEAF = 4;
 
@@ -98,6 +98,32 @@ void primitive_surface(int entry, vec3 p, vec3 rd, float footprint, inout Surfac
     s.gloss = tint.a;
     if (s.kind == GLOW) s.glow = s.albedo * more.x;
 }
+#if HAS_LAMPS
+// All lamps; the two that matter most at p throw shadows.
+vec3 lamp_light(vec3 n, vec3 p, vec3 geometric, float path, bool full) {
+    vec3 sum = vec3(0.0);
+    ivec2 best = ivec2(-1);
+    vec2 power = vec2(0.0);
+    for (int i = 0; i < u_lamp_count; i++) {
+        vec3 to_lamp = u_lamps[i].xyz - p;
+        float d2 = dot(to_lamp, to_lamp), reach = u_lamps[i].w;
+        float fade = max(1.0 - d2 / (reach * reach), 0.0);
+        float k = fade * fade * max(dot(n, to_lamp * inversesqrt(d2)) * 0.85 + 0.15, 0.0) / (0.4 + d2);
+        sum += u_lamp_colors[i] * k;
+        if (k > power.x) { best = ivec2(i, best.x); power = vec2(k, power.x); }
+        else if (k > power.y) { best.y = i; power.y = k; }
+    }
+    for (int j = 0; j < 2; j++) {
+        int i = j == 0 ? best.x : best.y;
+        float k = j == 0 ? power.x : power.y;
+        if (!full || i < 0 || k < 0.01 || path > 60.0) break;
+        vec3 to_lamp = u_lamps[i].xyz - p;
+        float d = length(to_lamp);
+        sum -= u_lamp_colors[i] * k * (1.0 - trace_shadow(p + geometric * 0.015, to_lamp / d, d - 0.3, 0.05));
+    }
+    return sum;
+}
+#endif
 vec3 lit(Surface s, vec3 p, vec3 geometric, vec3 rd, float path, bool full) {
     float sun = s.sun, facing = dot(s.normal, u_sun);
     if (s.kind == LEAF) facing = 0.35 + 0.65 * facing;
@@ -114,16 +140,9 @@ vec3 lit(Surface s, vec3 p, vec3 geometric, vec3 rd, float path, bool full) {
     float up = 0.5 + 0.5 * s.normal.y;
     vec3 around = (u_zenith * 0.7 + u_horizon * 0.3) * up + (u_sun_color * max(u_sun.y, 0.0) * 0.10 + u_horizon * 0.22) * (1.0 - up);
     vec3 light = around * open * u_ambient + u_sun_color * max(facing, 0.0) * sun;
-    for (int i = 0; i < u_lamp_count; i++) {
-        vec3 to_lamp = u_lamps[i].xyz - p;
-        float d2 = dot(to_lamp, to_lamp), d = sqrt(d2), reach = u_lamps[i].w;
-        float fade = max(1.0 - d2 / (reach * reach), 0.0), toward = dot(s.normal, to_lamp / d) * 0.85 + 0.15;
-        if (fade > 0.0 && toward > 0.0) {
-            float k = fade * fade * toward / (0.4 + d2);
-            if (full && k * reach > 0.02 && path < 60.0) k *= trace_shadow(p + geometric * 0.015, to_lamp / d, d - 0.25, 0.05);
-            light += u_lamp_colors[i] * k;
-        }
-    }
+#if HAS_LAMPS
+    light += u_room * open + lamp_light(s.normal, p, geometric, path, full);
+#endif
     vec3 c = s.albedo * light + s.glow;
     float shine = max(dot(reflect(rd, s.normal), u_sun), 0.0);
     return c + u_sun_color * sun * (0.03 + s.gloss) * 0.5 * pow(shine, 40.0);
