@@ -15,6 +15,9 @@ BITS = 21
 LEVELS = BITS - 1
 _OFFSET = 1 << (BITS - 1)
 _DIRECTION_BINS = 8
+_SIZES = 2.0 ** np.arange(LEVELS + 1)
+_LAST = (1 << (BITS - np.arange(LEVELS + 1))) - 1
+_SHIFTS = np.uint64(3) * np.arange(LEVELS + 1, dtype=np.uint64)
 
 
 def _spread(values: np.ndarray) -> np.ndarray:
@@ -90,17 +93,17 @@ class CellOrder:
         The eight cells of size s cover at least s / 2 in every direction.
         """
         exact = np.clip(position * (1 / FINEST_METRES), -_OFFSET, _OFFSET - 1) + _OFFSET
-        levels = np.arange(LEVELS + 1)
-        size = (1 << levels).astype(np.float64)
-        low = np.floor(exact[None, :] / size[:, None] - 0.5).astype(np.int64)
-        cells = low[:, None, :] + _CORNERS[None]
-        last = (1 << (BITS - levels)) - 1
-        inside = ((cells >= 0) & (cells <= last[:, None, None])).all(axis=-1)
-        shift = (3 * levels).astype(np.uint64)[:, None]
-        codes = _interleave(cells.clip(0).reshape(-1, 3)).reshape(LEVELS + 1, 8)
-        begin = np.searchsorted(self._codes, codes << shift)
-        end = np.searchsorted(self._codes, (codes + np.uint64(1)) << shift)
-        return begin, np.where(inside, end, begin)
+        low = np.floor(exact / _SIZES[:, None] - 0.5).astype(np.int64)
+        pair = np.stack([low, low + 1])
+        inside = (pair >= 0) & (pair <= _LAST[:, None])
+        spread = _spread(pair.clip(0)) << np.arange(3, dtype=np.uint64)
+        codes, outside = (
+            (z[:, None, None] | y[None, :, None] | x[None, None, :]).reshape(8, -1)
+            for x, y, z in (np.moveaxis(spread, 2, 0), np.moveaxis(~inside, 2, 0))
+        )
+        edges = np.stack([codes, codes + np.uint64(1)]) << _SHIFTS
+        begin, end = np.searchsorted(self._codes, edges).transpose(0, 2, 1)
+        return begin, np.where(outside.T, begin, end)
 
     def take(self, begin: np.ndarray, end: np.ndarray, limit: int) -> np.ndarray:
         """Slots in the ranges [begin, end) (R,), at most `limit`, every n-th when there are more.
@@ -121,6 +124,3 @@ class CellOrder:
                 for b, e in zip(begin.tolist(), end.tolist(), strict=True)
             ]
         )
-
-
-_CORNERS = np.array([[x, y, z] for z in (0, 1) for y in (0, 1) for x in (0, 1)])

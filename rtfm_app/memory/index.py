@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -23,19 +24,20 @@ from .codec import ALL_CELLS
 from .rows import FrameTable
 from .samples import COARSE, FINE, Views, coverage_of
 
-FINALISTS = 96
-ENOUGH_NEAR = 192
+FINALISTS = 64
+ENOUGH_NEAR = 128
 ENOUGH_USEFUL = 48
-MOST_PER_ROUND = 1536
-MOST_ROUNDS = 4
+MOST_PER_ROUND = (1536, 1024, 512)
 TAIL = 256
+GENERATED = 1
+BACK_TO_BACK = -0.35
 SATURATION = 0.75
 AUTHORITY = np.array([1.06, 1.0, 1.12])  # seed, generated, edit
 LATER_WINS_LESS = 0.04
 SWAP_GAIN = 1.04
 RESELECT_GAIN = 1.35
-REDUNDANT_METRES = 0.2
-REDUNDANT_COSINE = 1 - math.cos(math.radians(6))
+ALIKE_METRES = 0.2
+ALIKE_COSINE = 1 - math.cos(math.radians(6))
 
 
 @dataclass(frozen=True)
@@ -111,8 +113,11 @@ class SpatialIndex:
     def remove(self, frame_id: int) -> None:
         """Forget a frame; an unknown id is ignored."""
         slot = self._slot_of.pop(frame_id, None)
-        if slot is not None:
-            self._alive[slot] = False
+        if slot is None:
+            return
+        self._alive[slot] = False
+        if len(self._slot_of) < 0.75 * self._count - TAIL:
+            self._drop_dead()
 
     def retrieve(
         self,
@@ -134,10 +139,10 @@ class SpatialIndex:
         slots = self._finalists(camera_to_world, tan_y, kept)
         seen = self._views.seen(FINE, slots, camera_to_world, tan_y)
         worth = seen * self._authority(slots)[:, None]
-        redundancy = self._views.redundancy(slots, REDUNDANT_METRES, REDUNDANT_COSINE)
+        alike = self._views.alikeness(slots, ALIKE_METRES, ALIKE_COSINE)
         places = {slot: place for place, slot in enumerate(slots.tolist())}
         held = [places[slot] for slot in kept][:k]
-        chosen = _choose(worth, FINE.weights, redundancy, min(k, len(slots)), held)
+        chosen = _choose(_Candidates(worth, FINE.weights, alike), min(k, len(slots)), held)
         scores = seen[chosen] @ FINE.weights
         order = np.argsort(-scores, kind="stable")
         chosen = np.asarray(chosen)[order]
@@ -148,11 +153,13 @@ class SpatialIndex:
         )
 
     def _authority(self, slots: np.ndarray) -> np.ndarray:
-        """(C,) factor: edits before seeds before generated frames, earlier ones before later."""
-        rank = np.empty(len(slots))
-        rank[np.argsort(slots)] = np.linspace(1, 1 - LATER_WINS_LESS, len(slots))
+        """(C,) factor: edits before seeds before generated frames, earlier ones before later.
+
+        `slots` ascend, and slots are given in the order of creation.
+        """
         kind = self._views.kind[slots]
-        return AUTHORITY[kind] * np.where(kind == 1, rank, 1)
+        rank = 1 - LATER_WINS_LESS * np.arange(len(slots)) / len(slots)
+        return AUTHORITY[kind] * np.where(kind == GENERATED, rank, 1)
 
     def _finalists(self, camera_to_world: np.ndarray, tan_y: float, kept: list[int]) -> np.ndarray:
         """Slots (C,) of the most promising frames, those in `kept` always among them."""
@@ -167,49 +174,48 @@ class SpatialIndex:
         position = camera_to_world[:3, 3]
         begin, end = self._order.ranges(position)
         totals = (end - begin).sum(axis=1)
-        level = int(np.searchsorted(totals, ENOUGH_NEAR))
+        level = min(int(np.searchsorted(totals, ENOUGH_NEAR)), LEVELS)
         found = [np.arange(len(self._order), self._count)]
-        if level > 0:  # a crowded cell may hide the few that are nearer
-            near = min(level, LEVELS + 1) - 1
-            found.append(self._order.take(begin[near], end[near], MOST_PER_ROUND))
+        if level > 0 and totals[level] > MOST_PER_ROUND[0]:  # a crowd may hide the few nearest
+            found.append(self._order.take(begin[level - 1], end[level - 1], ENOUGH_NEAR))
         scores: list[np.ndarray] = []
         slots: list[np.ndarray] = []
         useful = 0
-        for _ in range(MOST_ROUNDS):
-            if level <= LEVELS:
-                found.append(self._order.take(begin[level], end[level], MOST_PER_ROUND))
+        for limit in MOST_PER_ROUND:
+            found.append(self._order.take(begin[level], end[level], limit))
             fresh = np.concatenate(found)
             fresh = fresh[self._alive[fresh]]
             score = self._coarse_score(fresh, camera_to_world, tan_y)
             slots.append(fresh)
             scores.append(score)
             useful += int((score > 0.2).sum())
-            if useful >= ENOUGH_USEFUL or level >= LEVELS or totals[level] == totals[-1]:
+            if useful >= ENOUGH_USEFUL or totals[level] == totals[LEVELS]:
                 break
-            level = int(np.searchsorted(totals, 4 * totals[level]))
-            level = min(level, LEVELS)
+            level = min(int(np.searchsorted(totals, 4 * totals[level])), LEVELS)
             found = []
         slots, first = np.unique(np.concatenate(slots), return_index=True)
         return slots, np.concatenate(scores)[first]
 
     def _coarse_score(self, slots, camera_to_world, tan_y) -> np.ndarray:
         """(C,) overlap, with a trace of nearness so that frames that see nothing are ordered."""
-        seen = self._views.seen(COARSE, slots, camera_to_world, tan_y) @ COARSE.weights
-        return seen + 1e-3 * self._views.nearness(slots, camera_to_world)
+        score, along = self._views.nearness(slots, camera_to_world)
+        score *= 1e-3
+        facing = np.flatnonzero(along > BACK_TO_BACK)
+        seen = self._views.seen(COARSE, slots[facing], camera_to_world, tan_y)
+        score[facing] += seen @ COARSE.weights
+        return score
 
     def _build_order(self) -> CellOrder:
         views = self._views
         return CellOrder(views.position[: self._count], views.forward[: self._count])
 
     def _merge_tail(self) -> None:
-        """Move recent frames into the cell order; rebuild it when a quarter is dead."""
-        if len(self._slot_of) < 0.75 * self._count:
-            self._drop_dead()
-            return
+        """Move recent frames into the cell order."""
         tail = np.arange(len(self._order), self._count)
         self._order.merge(tail, self._views.position[tail])
 
     def _drop_dead(self) -> None:
+        """Close the gaps that removed frames left, so that they cannot crowd out the living."""
         alive = np.flatnonzero(self._alive[: self._count])
         self._views.keep(alive)
         self._ids[: len(alive)] = self._ids[alive]
@@ -228,58 +234,78 @@ class SpatialIndex:
         self._views.grow(capacity)
 
 
-def _choose(worth, weights, redundancy, k: int, held: list[int]) -> list[int]:
-    """Indices of the chosen among candidates: `held` with one change at most, or a fresh choice.
+@dataclass(frozen=True)
+class _Candidates:
+    """What the choice is made from.
 
-    Args:
-        worth: (C, P) how well each candidate shows each sample.
-        redundancy: function of a candidate's index to (C,) 0..1, how alike the others are.
+    Attributes:
+        worth: (C, P) how well each candidate shows each sample, authority included.
+        weights: (P,) of the samples. alike: (C, C) how alike two candidates are.
     """
-    fresh = _greedy(worth, weights, redundancy, k, [])
+
+    worth: np.ndarray
+    weights: np.ndarray
+    alike: np.ndarray
+
+    @cached_property
+    def missed(self) -> np.ndarray:
+        """(C, P) share of each sample that a candidate leaves unseen; never all of it is seen, so
+        that a second look counts too, but less."""
+        return 1 - SATURATION * np.minimum(self.worth, 1)
+
+    @cached_property
+    def alone(self) -> np.ndarray:
+        """(C,) what each is worth by itself."""
+        return self.worth @ self.weights
+
+    def value(self, chosen: list[int]) -> float:
+        """What a choice is worth: the view seen, and authority beyond a full view."""
+        unseen = self.missed[chosen].prod(axis=0) @ self.weights
+        return float(1 - unseen + 0.1 * self.alone[chosen].sum() / len(chosen))
+
+
+def _choose(candidates: _Candidates, k: int, held: list[int]) -> list[int]:
+    """Indices of the chosen: `held` with one change at most, or a much better fresh choice."""
+    fresh = _greedy(candidates, k, [])
     if not held:
         return fresh
-    held = _greedy(worth, weights, redundancy, k, held)
-    fresh_value, held_value = (_value(worth[c], weights) for c in (fresh, held))
-    if fresh_value > RESELECT_GAIN * held_value + 1e-3:
+    if len(held) < k:
+        held = _greedy(candidates, k, held)
+    held_value = candidates.value(held)
+    if candidates.value(fresh) > RESELECT_GAIN * held_value + 1e-3:
         return fresh
-    swapped = _best_swap(worth, weights, redundancy, held)
-    if _value(worth[swapped], weights) > SWAP_GAIN * held_value + 1e-3:
-        return swapped
-    return held
+    swapped = _best_swap(candidates, held)
+    return swapped if candidates.value(swapped) > SWAP_GAIN * held_value + 1e-3 else held
 
 
-def _greedy(worth, weights, redundancy, k: int, chosen: list[int]) -> list[int]:
-    """Extend `chosen` to `k` by the largest gain; several looks at one sample count, but less."""
+def _greedy(candidates: _Candidates, k: int, chosen: list[int]) -> list[int]:
+    """Extend `chosen` to `k`, each time by the candidate that adds most."""
     chosen = list(chosen)
-    unseen = _unseen(worth[chosen], weights)
-    fresh = np.ones(len(worth))
-    for index in chosen:
-        fresh *= 1 - 0.5 * redundancy(index)
-        fresh[index] = -1
+    unseen = candidates.weights * candidates.missed[chosen].prod(axis=0)
+    novelty = (1 - 0.5 * candidates.alike[chosen]).prod(axis=0)
+    novelty[chosen] = -1
     while len(chosen) < k:
-        best = int(np.argmax((worth @ unseen + 1e-6) * fresh))
+        gain = candidates.worth @ unseen
+        gain += 1e-6
+        gain *= novelty
+        best = int(gain.argmax())
         chosen.append(best)
-        unseen = unseen * (1 - SATURATION * np.minimum(worth[best], 1))
-        fresh *= 1 - 0.5 * redundancy(best)
-        fresh[best] = -1
+        unseen = unseen * candidates.missed[best]
+        novelty *= 1 - 0.5 * candidates.alike[best]
+        novelty[best] = -1
     return chosen
 
 
-def _best_swap(worth, weights, redundancy, held: list[int]) -> list[int]:
+def _best_swap(candidates: _Candidates, held: list[int]) -> list[int]:
     """`held` with the one member exchanged that gains most."""
-    swaps = []
-    for index in range(len(held)):
-        rest = held[:index] + held[index + 1 :]
-        swaps.append(_greedy(worth, weights, redundancy, len(held), rest))
-    return max(swaps, key=lambda chosen: _value(worth[chosen], weights))
-
-
-def _unseen(worth: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """(P,) weight of each sample that the chosen (k, P) leave unseen."""
-    return weights * np.prod(1 - SATURATION * np.minimum(worth, 1), axis=0)
-
-
-def _value(worth: np.ndarray, weights: np.ndarray) -> float:
-    """What a choice (k, P) is worth: authority counts, beyond a full view too."""
-    bonus = 0.1 * float((worth @ weights).mean())
-    return float(weights.sum() - _unseen(worth, weights).sum()) + bonus
+    k = len(held)
+    others = ~np.eye(k, dtype=bool)
+    missed = np.where(others[:, :, None], candidates.missed[held], 1).prod(axis=1)
+    alike = np.where(others[:, :, None], 1 - 0.5 * candidates.alike[held], 1).prod(axis=1)
+    unseen = missed * candidates.weights
+    gain = (unseen @ candidates.worth.T + 1e-6) * alike
+    gain[:, held] = -1
+    best = gain.argmax(axis=1)
+    left = unseen.sum(axis=1) - SATURATION * gain[np.arange(k), best]
+    out = int(left.argmin())
+    return held[:out] + [int(best[out])] + held[out + 1 :]

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..geometry import ASPECT
+from .codec import ALL_CELLS
 
 EDGE = 1.04
 SHARP_TO = 1.25
@@ -43,8 +44,16 @@ class SampleSet:
         weights = (weights / weights.sum()).astype(np.float32)
         return cls(ndc.astype(np.float32), inverse.astype(np.float32), weights)
 
+    def world_rays(self, rotation: np.ndarray, tan_y: float) -> np.ndarray:
+        """(P, 3) float32 rays in world axes of a camera with this camera-to-world rotation."""
+        rays = np.empty((len(self.weights), 3), np.float32)
+        rays[:, 0] = self.ndc[:, 0] * (tan_y * ASPECT)
+        rays[:, 1] = self.ndc[:, 1] * tan_y
+        rays[:, 2] = -1
+        return rays @ rotation.T.astype(np.float32)
 
-FINE = SampleSet.grid(6, 4, {1.0: 0.1, 2.5: 0.25, 6.0: 0.3, 20.0: 0.2, np.inf: 0.15})
+
+FINE = SampleSet.grid(6, 4, {1.2: 0.15, 3.5: 0.35, 10.0: 0.3, np.inf: 0.2})
 COARSE = SampleSet.grid(3, 2, {2.5: 0.5, 12.0: 0.5})
 
 
@@ -99,73 +108,76 @@ class Views:
             values[: len(slots)] = values[slots]
 
     def seen(self, samples: SampleSet, slots, camera_to_world, tan_y: float) -> np.ndarray:
-        """(C, P) float32 in 0..1: how well each stored view shows each sample."""
-        rays = np.empty((len(samples.weights), 3), np.float32)
-        rays[:, 0] = samples.ndc[:, 0] * (tan_y * ASPECT)
-        rays[:, 1] = samples.ndc[:, 1] * tan_y
-        rays[:, 2] = -1
-        # a sample is ray + inverse_depth * (target position - view position), as directions go
-        target = camera_to_world[:3, :3].astype(np.float32)
-        world_rays = rays @ target.T
-        shift = (camera_to_world[:3, 3] - self.position[slots]).astype(np.float32)
-        rotation = self.rotation[slots]
-        point = np.matmul(rotation, world_rays.T)
-        moved = np.matmul(rotation, shift[:, :, None])
-        point += moved * samples.inverse_depth
-        x, y, z = point[:, 0], point[:, 1], point[:, 2]
-        tan = self.tan_y[slots][:, None]
-        depth = np.maximum(-z, 1e-6)
-        u = x / (depth * (tan * ASPECT))
-        v = y / (depth * tan)
-        inside = (np.maximum(np.abs(u), np.abs(v)) < EDGE) & (z < -1e-6)
-        inside &= self._valid(slots, u, v)
-        length = np.sqrt(x * x + y * y + z * z)
-        ray_length = np.sqrt((rays * rays).sum(axis=1))
-        farther = length * (tan / tan_y) / ray_length
-        cosine = self._cosine(shift, world_rays, samples.inverse_depth, length, ray_length)
-        sharp = np.minimum(SHARP_TO / np.maximum(farther, 1e-6), 1)
-        angle = (cosine - FARTHEST_COSINE) * (1 / (NEAREST_COSINE - FARTHEST_COSINE))
-        return np.where(inside, sharp * np.clip(angle, 0, 1), 0).astype(np.float32)
+        """(C, P) float32 in 0..1: how well each stored view shows each sample.
 
-    def _valid(self, slots, u: np.ndarray, v: np.ndarray) -> np.ndarray:
-        """(C, P) whether a position in the picture lies in a valid cell."""
-        cells = self.valid_cells[slots]
-        partly = cells != np.uint64(0xFFFFFFFFFFFFFFFF)
-        valid = np.ones(u.shape, bool)
-        if partly.any():
-            column = ((u[partly] + 1) * 4).clip(0, 7).astype(np.uint64)
-            row = ((1 - v[partly]) * 4).clip(0, 7).astype(np.uint64)
-            bits = cells[partly, None] >> (row * np.uint64(8) + column)
-            valid[partly] = (bits & np.uint64(1)).astype(bool)
-        return valid
+        In homogeneous coordinates a sample is, seen from a stored view, its ray from the target
+        plus inverse depth times the shift between the cameras; the common scale does not matter.
+        """
+        rays = samples.world_rays(camera_to_world[:3, :3], tan_y)
+        shift = (camera_to_world[:3, 3] - self.position[slots]).astype(np.float32)
+        tan = self.tan_y[slots]
+        shown = self._quality(samples, rays, shift, tan / tan_y)
+        rotation = self.rotation[slots]
+        rotation[:, 0] /= (tan * ASPECT)[:, None]
+        rotation[:, 1] /= tan[:, None]
+        point = (rotation.reshape(-1, 3) @ rays.T).reshape(len(slots), 3, len(rays))
+        moved = np.einsum("cij,cj->ci", rotation, shift)
+        point += moved[:, :, None] * samples.inverse_depth
+        x, y, z = point[:, 0], point[:, 1], point[:, 2]
+        inside = np.maximum(np.abs(x), np.abs(y)) < z * -EDGE
+        self._exclude_invalid(inside, slots, x, y, z)
+        shown *= inside
+        return shown
 
     @staticmethod
-    def _cosine(shift, world_rays, inverse_depth, length, ray_length) -> np.ndarray:
-        """(C, P) cosine of the angle at the sample between the two lines of sight."""
-        along = shift @ world_rays.T
-        along *= inverse_depth
-        along += ray_length * ray_length
-        return along / np.maximum(length * ray_length, 1e-6)
+    def _quality(samples: SampleSet, rays, shift, coarseness) -> np.ndarray:
+        """(C, P) in 0..1: less for a view that is farther from the sample, or to its side."""
+        ray2 = (rays * rays).sum(axis=1)
+        ray = np.sqrt(ray2)
+        along = shift @ rays.T
+        along *= samples.inverse_depth
+        length = 2 * along
+        length += ray2
+        length += (shift * shift).sum(axis=1)[:, None] * (samples.inverse_depth**2)
+        np.sqrt(np.maximum(length, 1e-12, out=length), out=length)
+        along += ray2
+        along /= length
+        along /= ray  # now the cosine between the two lines of sight
+        along -= FARTHEST_COSINE
+        along *= 1 / (NEAREST_COSINE - FARTHEST_COSINE)
+        np.clip(along, 0, 1, out=along)
+        sharpness = ray * SHARP_TO / length
+        sharpness /= coarseness[:, None]
+        along *= np.minimum(sharpness, 1, out=sharpness)
+        return along
 
-    def nearness(self, slots, camera_to_world) -> np.ndarray:
-        """(C,) in 0..1: near and looking the same way is 1."""
+    def _exclude_invalid(self, inside, slots, x, y, z) -> None:
+        """Clear `inside` (C, P) where the stored picture is masked."""
+        cells = self.valid_cells[slots]
+        partly = np.flatnonzero(cells != np.uint64(ALL_CELLS))
+        if not len(partly):
+            return
+        depth = np.maximum(-z[partly], 1e-6)
+        column = ((x[partly] / depth + 1) * 4).clip(0, 7).astype(np.uint64)
+        row = ((1 - y[partly] / depth) * 4).clip(0, 7).astype(np.uint64)
+        bits = cells[partly, None] >> (row * np.uint64(8) + column)
+        inside[partly] &= (bits & np.uint64(1)).astype(bool)
+
+    def nearness(self, slots, camera_to_world) -> tuple[np.ndarray, np.ndarray]:
+        """(C,) in 0..1, near and looking the same way is 1, and (C,) cosine between directions."""
         shift = self.position[slots] - camera_to_world[:3, 3]
-        distance = np.sqrt((shift * shift).sum(axis=1))
+        distance = np.sqrt(np.einsum("ci,ci->c", shift, shift))
         along = self.rotation[slots, 2] @ camera_to_world[:3, 2]
-        return (1.5 + along) / 2.5 / (1 + distance)
+        return (1.5 + along) / 2.5 / (1 + distance), along
 
-    def redundancy(self, slots, metres: float, cosine_gap: float):
-        """A function of an index into `slots` to (C,) 0..1: how much the others look like it."""
+    def alikeness(self, slots, metres: float, cosine_gap: float) -> np.ndarray:
+        """(C, C) in 0..1: how much two views look alike; a half at `metres` or `cosine_gap`."""
         position = (self.position[slots] - self.position[slots[0]]).astype(np.float32)
+        length2 = (position * position).sum(axis=1)
+        distance2 = length2[:, None] + length2 - 2 * (position @ position.T)
         forward = self.rotation[slots, 2]
-
-        def alike(index: int) -> np.ndarray:
-            shift = position - position[index]
-            gap = 1 - forward @ forward[index]
-            distance2 = (shift * shift).sum(axis=1)
-            return 1 / (1 + distance2 * (1 / metres**2) + np.maximum(gap, 0) * (1 / cosine_gap))
-
-        return alike
+        gap = distance2 * (1 / metres**2) + (1 - forward @ forward.T) * (1 / cosine_gap)
+        return 1 / (1 + np.maximum(gap, 0))
 
 
 def coverage_of(seen: np.ndarray, weights: np.ndarray) -> float:
