@@ -104,14 +104,14 @@ class Mood:
 
 @dataclass(frozen=True)
 class Grid:
-    """Columns of primitives: cells (G, G, 4) float32, lists (rows, 1024) int32 and the bounding
-    spheres (x, y, z, radius) of the list entries, (rows, 1024, 4) float32."""
+    """Columns of primitives: cells (G, G, 4) float32, lists (rows, 1024) int32 and the boxes of
+    the list entries, low and high corner, (rows, 1024, 4) float32 for 512 entries a row."""
 
     corner: tuple[float, float]
     cell_size: float
     cells: np.ndarray
     lists: np.ndarray
-    spheres: np.ndarray
+    boxes: np.ndarray
     low: float
     high: float
 
@@ -232,21 +232,23 @@ class SceneBuilder:
         )  # fmt: skip
 
 
-def bounds(prims: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """World boxes (low, high) (N, 3) of the mapped unit cubes, and world_from_local (N, 3, 3)."""
+def bounds(prims: np.ndarray, shapes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """World boxes (low, high) (N, 3) of the mapped unit shapes."""
     linear = np.linalg.inv(prims[:, 0:3, :3].astype(np.float64))
     center = -(linear @ prims[:, 0:3, 3, None].astype(np.float64))[..., 0]
     reach = np.abs(linear).sum(axis=2)
-    return center - reach, center + reach, linear
+    ball = (shapes == SPHERE) | (shapes == LEAF_BALL)
+    reach[ball] = np.linalg.norm(linear[ball], axis=2)
+    return center - reach, center + reach
 
 
 def build_grid(prims: np.ndarray, shapes: np.ndarray, cell: float, most: int = 160) -> Grid:
     """Sort primitives into columns of a square grid; the cell grows until `most` a side suffice."""
     if len(prims) == 0:
         empty = np.zeros((1, 1, 4), np.float32)
-        lists, spheres = np.zeros((1, 1024), np.int32), np.zeros((1, 1024, 4), np.float32)
-        return Grid((0.0, 0.0), 1.0, empty, lists, spheres, 0.0, 0.0)
-    low, high, linear = bounds(prims)
+        lists, boxes = np.zeros((1, 1024), np.int32), np.zeros((2, 1024, 4), np.float32)
+        return Grid((0.0, 0.0), 1.0, empty, lists, boxes, 0.0, 0.0)
+    low, high = bounds(prims, shapes)
     corner = low[:, [0, 2]].min(axis=0) - 0.01
     extent = float((high[:, [0, 2]].max(axis=0) - corner).max()) + 0.02
     cell = max(cell, extent / most)
@@ -267,22 +269,12 @@ def build_grid(prims: np.ndarray, shapes: np.ndarray, cell: float, most: int = 1
     empty = cells[..., 1] == 0
     cells[..., 2] = np.where(empty, distance_to_full(~empty), cells[..., 2])
     padded = -(-len(flat) // 1024) * 1024
-    lists, spheres = np.zeros(padded, np.int32), np.zeros((padded, 4), np.float32)
+    lists, boxes = np.zeros(padded, np.int32), np.zeros((padded, 2, 4), np.float32)
     lists[: len(flat)] = np.array(flat) * 16 + shapes[flat]
-    spheres[: len(flat), :3] = ((low + high) / 2)[flat]
-    spheres[: len(flat), 3] = bounding_radius(linear, shapes)[flat] + 1e-3
-    return Grid(tuple(corner), cell, cells, lists.reshape(-1, 1024), spheres.reshape(-1, 1024, 4),
+    boxes[: len(flat), 0, :3] = low[flat] - 1e-3
+    boxes[: len(flat), 1, :3] = high[flat] + 1e-3
+    return Grid(tuple(corner), cell, cells, lists.reshape(-1, 1024), boxes.reshape(-1, 1024, 4),
                 float(low[:, 1].min()) - 0.01, float(high[:, 1].max()) + 0.01)  # fmt: skip
-
-
-def bounding_radius(linear: np.ndarray, shapes: np.ndarray) -> np.ndarray:
-    """Radius (N,) in metres round each primitive's centre; balls fill less than their cubes."""
-    scales = np.linalg.norm(linear, axis=1)
-    radius = np.linalg.norm(scales, axis=1)
-    ball = (shapes == SPHERE) | (shapes == LEAF_BALL)
-    radius = np.where(ball, scales.max(axis=1), radius)
-    card = shapes == CARD
-    return np.where(card, np.hypot(scales[:, 0], scales[:, 1]), radius)
 
 
 def distance_to_full(full: np.ndarray) -> np.ndarray:

@@ -96,8 +96,8 @@ def random_opening(rng, length: float, height: float, outer: bool) -> Opening | 
         width, sill = rng.uniform(0.9, min(2.6, length - 1)), rng.uniform(0.5, 1.0)
         return Opening(length * rng.uniform(0.4, 0.6), width, sill, min(height - 0.3, sill + 1.7))
     width = rng.uniform(1.3, min(2.8, length - 1.0))
-    return Opening(length * rng.uniform(0.4, 0.6), width, 0.0, min(height - 0.25, rng.uniform(2.2, 3)),
-                   bool(rng.random() < 0.4))  # fmt: skip
+    top = min(height - 0.25, rng.uniform(2.2, 3))
+    return Opening(length * rng.uniform(0.4, 0.6), width, 0.0, top, bool(rng.random() < 0.4))
 
 
 def wall(b: SceneBuilder, start, end, height: float, skin: Material, opening) -> None:
@@ -136,8 +136,8 @@ def wall(b: SceneBuilder, start, end, height: float, skin: Material, opening) ->
 def glaze(b: SceneBuilder, middle, yaw: float, opening: Opening) -> None:
     """A pane with bars in a window."""
     wood = Material("planks", color_near(b.rng, (0.9, 0.88, 0.82), 0.1), 1.0)
-    y, half_w, half_h = (opening.sill + opening.top) / 2, opening.width / 2, (opening.top - opening.sill) / 2
-    center = np.array([middle[0], y, middle[1]])
+    half_w, half_h = opening.width / 2, (opening.top - opening.sill) / 2
+    center = np.array([middle[0], opening.sill + half_h, middle[1]])
     across = np.array([math.cos(yaw), 0, -math.sin(yaw)])
     if b.rng.random() < 0.5:
         b.box(center, (half_w, half_h, 0.006), glass(), yaw)
@@ -157,7 +157,8 @@ def dress_wall(b: SceneBuilder, start, end, height: float, opening, outer: bool)
     face = np.array([math.sin(yaw), math.cos(yaw)])
     spans = [(0.5, length - 0.5)]
     if opening is not None:
-        spans = [(0.5, opening.at - opening.width * 0.75), (opening.at + opening.width * 0.75, length - 0.5)]
+        reach = opening.width * 0.75
+        spans = [(0.5, opening.at - reach), (opening.at + reach, length - 0.5)]
     inward = -np.sign(face @ ((start + end) / 2)) if outer else 0.0
     for side in ((inward,) if outer else (1.0, -1.0)):
         for low, high in spans:
@@ -227,8 +228,9 @@ def ceiling(b: SceneBuilder, middle, size, height: float) -> None:
     if rng.random() < 0.4:
         hole = size * rng.uniform(0.25, 0.55, 2)
         for side in (-1, 1):
-            b.box((x + side * (w + hole[0]) / 2, height + 0.1, z), ((w - hole[0]) / 2, 0.1, d), skin)
-            b.box((x, height + 0.1, z + side * (d + hole[1]) / 2), (hole[0], 0.1, (d - hole[1]) / 2), skin)
+            rim_x, rim_z = (w - hole[0]) / 2, (d - hole[1]) / 2
+            b.box((x + side * (w - rim_x), height + 0.1, z), (rim_x, 0.1, d), skin)
+            b.box((x, height + 0.1, z + side * (d - rim_z)), (hole[0], 0.1, rim_z), skin)
         for share in np.linspace(-1, 1, int(rng.integers(3, 6))):
             b.box((x + share * hole[0], height + 0.1, z), (0.03, 0.06, hole[1]), Material("metal"))
     else:
@@ -289,4 +291,5 @@ def table(b: SceneBuilder, x: float, z: float, yaw: float, skin: Material) -> No
         if rng.random() < 0.5:
             b.sphere((px, 0.77 + size, pz), size, any_material(rng))
         else:
-            b.add(CYLINDER, (px, 0.77 + size, pz), (size * 0.6, size, size * 0.6), any_material(rng))
+            half = (size * 0.6, size, size * 0.6)
+            b.add(CYLINDER, (px, 0.77 + size, pz), half, any_material(rng))

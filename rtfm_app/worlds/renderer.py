@@ -89,7 +89,7 @@ class WorldRenderer:
         prims = scene.prims if len(scene.prims) else np.zeros((1, 7, 4), np.float32)
         self._units["u_prims"] = self._upload(prims)
         self._units["u_cells"] = self._upload(scene.grid.cells)
-        self._units["u_bounds"] = self._upload(scene.grid.spheres)
+        self._units["u_bounds"] = self._upload(scene.grid.boxes)
         self._units["u_lists"] = self._upload(scene.grid.lists[..., None])
         if scene.height is not None:
             self._load_ground(scene)
@@ -97,39 +97,31 @@ class WorldRenderer:
         self.scene = scene
 
     def render(
-        self, camera_to_world, fov_y_radians: float, height: int, width: int,
-        masks: bool = False, supersample: int = 1,
-    ) -> Picture:  # fmt: skip
-        """Draw one view. With `supersample` n every pixel is the mean of n x n rays."""
+        self, camera_to_world, fov_y_radians: float, height: int, width: int, masks: bool = False
+    ) -> Picture:
+        """Draw one view, one ray a pixel; draw larger and use `shrink_image` for smooth edges."""
         assert self.scene is not None, "load a scene first"
         program = self._array.program
-        tall, wide = height * supersample, width * supersample
         tan_y = math.tan(fov_y_radians / 2)
         pose = np.asarray(camera_to_world, dtype=np.float64)
         self._set(program, {
             "u_eye": tuple(pose[:3, 3]), "u_rotation": tuple(pose[:3, :3].T.ravel()),
-            "u_tangent": (tan_y * width / height, tan_y), "u_pixel_angle": 2 * tan_y / tall,
+            "u_tangent": (tan_y * width / height, tan_y), "u_pixel_angle": 2 * tan_y / height,
             "u_masks": int(masks),
         })  # fmt: skip
         for unit, (name, texture) in enumerate(self._units.items()):
             if name in program:
                 texture.use(unit)
                 program[name] = unit
-        target = self._target(wide, tall)
+        target = self._target(width, height)
         target.use()
         self._array.render(moderngl.TRIANGLES, vertices=3)
         color = np.frombuffer(target.read(components=3, alignment=1), np.uint8)
         extra = np.frombuffer(target.read(attachment=1, components=2, dtype="f4"), np.float32)
-        color = color.reshape(tall, wide, 3)[::-1]
-        extra = extra.reshape(tall, wide, 2)[::-1]
+        color = color.reshape(height, width, 3)[::-1]
+        extra = extra.reshape(height, width, 2)[::-1]
         bits = extra[..., 1].astype(np.uint8) if masks else None
-        if supersample == 1:
-            return Picture(color.copy(), extra[..., 0].copy(), bits)
-        middle = slice(supersample // 2, None, supersample)
-        return Picture(
-            shrink_image(color, supersample), shrink_inverse_depth(extra[..., 0], supersample),
-            None if bits is None else bits[middle, middle].copy(),
-        )  # fmt: skip
+        return Picture(color.copy(), extra[..., 0].copy(), bits)
 
     def close(self) -> None:
         self.ctx.release()
@@ -224,11 +216,21 @@ def scene_uniforms(scene: Scene) -> dict:
     } | scene.uniforms  # fmt: skip
 
 
-def shrink_image(image: np.ndarray, n: int) -> np.ndarray:
-    """Mean of n x n pixels, rounded: (nH, nW, 3) uint8 -> (H, W, 3) uint8."""
-    height, width = image.shape[0] // n, image.shape[1] // n
-    blocks = image.reshape(height, n, width, n, 3).astype(np.uint16)
-    return ((blocks.sum(axis=(1, 3)) + n * n // 2) // (n * n)).astype(np.uint8)
+def area_weights(size: int, smaller: int) -> np.ndarray:
+    """(smaller, size): share of each old pixel in each new one, rows sum to 1."""
+    edges = np.linspace(0, size, smaller + 1)
+    low, high = edges[:-1, None], edges[1:, None]
+    old = np.arange(size)
+    return np.clip(np.minimum(high, old + 1) - np.maximum(low, old), 0, 1) * smaller / size
+
+
+def shrink_image(image: np.ndarray, height: int, width: int) -> np.ndarray:
+    """Area mean of an image (h, w, 3) uint8 at a smaller size (height, width, 3) uint8."""
+    rows = area_weights(image.shape[0], height).astype(np.float32)
+    columns = area_weights(image.shape[1], width).astype(np.float32)
+    mean = np.einsum("ij,jkc->ikc", rows, image.astype(np.float32), optimize=True)
+    mean = np.einsum("kj,ijc->ikc", columns, mean, optimize=True)
+    return np.round(mean).astype(np.uint8)
 
 
 def shrink_inverse_depth(inverse_depth: np.ndarray, n: int) -> np.ndarray:

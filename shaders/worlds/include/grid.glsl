@@ -1,6 +1,6 @@
 // Primitives in a grid of columns (rtfm_app/worlds/builder.py): `u_cells` holds (first, count, lowest
-// y, highest y) of a cell, or (0, 0, cells to the next thing, 0); for each list entry `u_bounds` is
-// its bounding sphere and `u_lists` primitive * 16 + shape; `u_prims` has seven texels a primitive.
+// y, highest y) of a cell, or (0, 0, cells to the next thing, 0); for each list entry `u_bounds` has
+// the low and the high corner of its box and `u_lists` primitive * 16 + shape; `u_prims` has seven texels a primitive.
 uniform sampler2D u_prims, u_cells, u_bounds;
 uniform isampler2D u_lists;
 uniform vec4 u_grid;      // x and z of the first corner, cell size, cells a side
@@ -16,7 +16,7 @@ void to_local(int id, vec3 ro, vec3 rd, out vec3 o, out vec3 d, out float seed) 
 }
 
 // A ray on its way through the columns. `next_candidate` moves on to the next list entry whose
-// bounding sphere the ray meets; every lane of a SIMD group walks on its own until it has one, and
+// box the ray meets; every lane of a SIMD group walks on its own until it has one, and
 // only then is the (dear) exact test run for all of them.
 struct Walk { vec2 inverse, next; ivec2 cell, stride; float t, end, cell_start, cell_end; int k, stop; bool alive; };
 
@@ -40,13 +40,15 @@ Walk start_walk(vec3 ro, vec3 rd, float to) {
 }
 void next_candidate(inout Walk w, vec3 ro, vec3 rd, float near, float best, out int candidate) {
     candidate = -1;
+    vec3 inverse = 1.0 / safe(rd);
     vec2 delta = u_grid.z * abs(w.inverse);
     for (int i = 0; i < 400; i++) {
         if (w.k < w.stop) {
-            vec4 s = texelFetch(u_bounds, ivec2(w.k & 1023, w.k >> 10), 0);
-            vec3 to_center = s.xyz - ro;
-            float b = dot(to_center, rd);
-            bool met = dot(to_center, to_center) - b * b <= s.w * s.w && b + s.w > near && b - s.w < best;
+            ivec2 at = ivec2((w.k & 511) * 2, w.k >> 9);
+            vec3 low = texelFetch(u_bounds, at, 0).xyz, high = texelFetch(u_bounds, at + ivec2(1, 0), 0).xyz;
+            vec3 x = (low - ro) * inverse, y = (high - ro) * inverse, enter = min(x, y), leave = max(x, y);
+            float first = max(max(max(enter.x, enter.y), enter.z), near);
+            bool met = first < min(min(min(leave.x, leave.y), leave.z), best);
             candidate = met ? w.k : -1;
             w.k++;
         } else {
