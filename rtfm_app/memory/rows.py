@@ -105,6 +105,10 @@ class EncodedFrame:
         numbered = replace(self, id=frame_id)
         return replace(numbered, digest=numbered.compute_digest())
 
+    def without_link(self) -> EncodedFrame:
+        """The same frame, replacing none."""
+        return replace(self, replaces=None)
+
     def compute_digest(self) -> bytes:
         """What `digest` must be."""
         blobs = (self.image, self.mask, self.thumbnail)

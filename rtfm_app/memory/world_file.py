@@ -25,6 +25,7 @@ from . import codec, database, rows, schema
 from .codec import DamagedFrame
 from .database import SaveError
 from .lock import WorldInUse, WriterLock
+from .maintenance import Problem, salvage_world, verify_world
 from .rows import EncodedFrame, FrameTable, StoredFrame
 from .schema import KINDS, UnreadableWorld
 
@@ -33,11 +34,14 @@ __all__ = [
     "DamagedFrame",
     "FrameTable",
     "JournalEntry",
+    "Problem",
     "SaveError",
     "StoredFrame",
     "UnreadableWorld",
     "WorldFile",
     "WorldInUse",
+    "salvage_world",
+    "verify_world",
 ]
 
 FLUSH_INTERVAL_S = 0.5
