@@ -23,6 +23,7 @@ PRESSED = (
     "mute",
     "bookmark",
     "home",
+    *(f"place_{number}" for number in range(1, 10)),
 )
 DEFAULT_KEYS: dict[str, tuple[str, ...]] = {
     "forward": ("W", "UP"),
@@ -42,6 +43,7 @@ DEFAULT_KEYS: dict[str, tuple[str, ...]] = {
     "mute": ("M",),
     "bookmark": ("B",),
     "home": ("HOME",),
+    **{f"place_{number}": (str(number),) for number in range(1, 10)},
 }
 DEFAULT_PAD: dict[str, str] = {
     "toggle_fly": "Y",

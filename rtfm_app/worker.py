@@ -7,6 +7,7 @@ waits for the model. The world lives here; the display knows it only through mes
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import multiprocessing
 import os
@@ -23,10 +24,12 @@ from . import messages as m
 from .imports.pictures import world_from_image
 from .imports.source import build_world
 from .link import FrameBoard, PoseBoard, PoseStamp, TakenFrame
+from .memory.world_file import SaveError
 from .world_session import WorldSession
 from .worlds_folder import free_world_path
 
 DEFAULT_ENGINE = "rtfm_app.engine:FrameEngine.open"
+REFUSALS = (ValueError, KeyError, OSError, SaveError)
 NICENESS = 5
 IDLE_WAIT_S = 0.004
 ASLEEP_WAIT_S = 0.05
@@ -34,9 +37,8 @@ ASLEEP_WAIT_S = 0.05
 
 @dataclass(frozen=True)
 class WorkerOptions:
-    """`engine` names the factory: called as factory(path, **engine_options); the result has
-    `world`, `walk_step`, `forget`, `close`. `prepare` names modules to import at the start, so
-    that opening the first world is quick."""
+    """`engine` names the factory: called as factory(world, **engine_options); what it returns is
+    used as `FrameEngine` is. `paths` are added to the module search path of the process."""
 
     engine: str = DEFAULT_ENGINE
     engine_options: dict[str, Any] = field(default_factory=dict)
@@ -66,10 +68,8 @@ def worker_main(
     except Exception as error:
         detail = traceback.format_exc()
         print(detail, file=sys.stderr)
-        try:
+        with contextlib.suppress(OSError):  # gone; the traceback is on standard error
             channel.send(m.WorkerFailed(f"{type(error).__name__}: {error}", detail))
-        except OSError:
-            pass  # nobody is listening any more; the traceback is on standard error
         sys.exit(1)
 
 
@@ -134,8 +134,8 @@ class Worker:
             command = self._channel.recv()
             try:
                 self._handle(command)
-            except (ValueError, OSError) as error:
-                self._send(m.Notice(str(error), "error"))
+            except REFUSALS as error:
+                self._send(m.Notice(str(error).strip("'"), "error"))
 
     def _handle(self, command) -> None:
         match command:
@@ -163,7 +163,7 @@ class Worker:
             self._session = WorldSession.open(
                 path, self._open_engine, self._options.engine_options, read_only
             )
-        except (ValueError, OSError) as error:
+        except REFUSALS as error:
             self._send(m.OpenFailed(path, str(error)))
             return
         self._send(self._session.opened_event())
@@ -173,7 +173,7 @@ class Worker:
         try:
             path = free_world_path(image.stem)
             build_world(path, path.stem, world_from_image(image))
-        except (ValueError, OSError) as error:
+        except REFUSALS as error:
             self._send(m.OpenFailed(image, str(error)))
             return
         self._open(path, read_only=False)
@@ -191,7 +191,10 @@ class Worker:
     def _close_session(self) -> None:
         if self._session is not None:
             session, self._session = self._session, None
-            session.close(self._poses.read())
+            try:
+                session.close(self._poses.read())
+            except SaveError as error:
+                self._send(m.Notice(str(error), "error"))
 
 
 class WorkerHandle:

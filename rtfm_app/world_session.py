@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from . import messages as m
-from .config import GenerationSettings
+from .config import OVERSCAN, GenerationSettings
 from .film import FilmWriter
 from .frame import Frame
 from .geometry import check_pose
@@ -27,7 +27,8 @@ WARN_EVERY_S = 10.0
 
 
 class WorldSession:
-    """See the module docstring. `engine` has `world`, `index`, `walk_step`, `forget`, `close`."""
+    """See the module docstring. `engine` has `world`, `index`, `advance`, `step`, `forget`,
+    `refresh`, `close`."""
 
     def __init__(self, engine, path: Path):
         self.engine = engine
@@ -39,6 +40,7 @@ class WorldSession:
         self._saved_camera: dict | None = None
         self._next_save = time.monotonic() + SAVE_EVERY_S
         self._next_warning = 0.0
+        self._problem = ""
         self._film: FilmWriter | None = None
 
     @classmethod
@@ -83,12 +85,24 @@ class WorldSession:
         self._last_pose = pose.camera_to_world
         self._last_index_size = len(self.engine.index)
         self._rest += 1
-        frame = self.engine.walk_step(
-            pose.camera_to_world, self.settings, pose.velocity, pose.yaw_rate
-        )
+        frame = self._walk(pose)
         if self._film is not None:
             self._film.add(frame.image, time.perf_counter())
         return frame
+
+    def _walk(self, pose: PoseStamp) -> Frame:
+        """Draw and, unless the world cannot be written, imagine."""
+        if not self.engine.world.read_only:
+            try:
+                return self.engine.advance(
+                    pose.camera_to_world,
+                    self.settings,
+                    velocity=pose.velocity,
+                    overscan=OVERSCAN,
+                )
+            except SaveError as error:
+                self._problem = str(error)
+        return self.engine.step(pose.camera_to_world, self.settings, overscan=OVERSCAN)
 
     def redraw(self) -> None:
         """Something other than the pose has changed."""
@@ -106,9 +120,11 @@ class WorldSession:
             self._save_camera(pose)
             self.engine.world.flush()
         except SaveError as error:
-            if now >= self._next_warning:
-                self._next_warning = now + WARN_EVERY_S
-                yield m.Notice(str(error), "error")
+            self._problem = str(error)
+        if self._problem and now >= self._next_warning:
+            self._next_warning = now + WARN_EVERY_S
+            yield m.Notice(self._problem, "error")
+            self._problem = ""
         yield m.WorldStats(self.engine.world.stats(), process_memory_mb())
         if self._film is not None:
             yield m.RecordingState(self._film.path, self._film.frames)
@@ -126,13 +142,19 @@ class WorldSession:
             self._saved_camera = camera
 
     def close(self, pose: PoseStamp | None) -> None:
-        """Save what is left and close the world; never leaves it open."""
+        """Save what is left and close the world; never leaves it open.
+
+        Raises:
+            SaveError: the last changes could not be written.
+        """
         try:
             self._stop_film()
             self._save_camera(pose)
         finally:
-            self.engine.close()
-            self.engine.world.close()
+            try:
+                self.engine.close()
+            finally:
+                self.engine.world.close(force=True)
 
     # ---- commands ----
 
@@ -195,10 +217,10 @@ class WorldSession:
                 self.engine.forget(frame_id)
             case "restore":
                 world.restore_frame(frame_id)
-                self.engine.refresh(frame_id)
+                self.engine.refresh()
             case "undo edit":
                 world.undo_edit(frame_id)
-                self.engine.refresh(frame_id)
+                self.engine.refresh()
             case _:
                 raise AssertionError(f"unknown action {action!r}")
         world.journal("frame", {"id": frame_id, "action": action})

@@ -289,7 +289,8 @@ def _open_window(width: int, height: int, title: str, headless: bool):
             "sudo apt install libgl1 libegl1 libglx-mesa0 libgl1-mesa-dri"
         )
     glfw.make_context_current(handle)
-    glfw.set_window_size_limits(handle, *MIN_SIZE, glfw.DONT_CARE, glfw.DONT_CARE)
+    if not headless:
+        glfw.set_window_size_limits(handle, *MIN_SIZE, glfw.DONT_CARE, glfw.DONT_CARE)
     return handle
 
 

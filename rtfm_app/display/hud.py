@@ -1,0 +1,267 @@
+"""What lies over the picture: status line, attended frames, hints, notices, progress, failures."""
+
+from __future__ import annotations
+
+import math
+import time
+
+from imgui_bundle import imgui
+
+from .. import messages as m
+from . import theme
+from .state import AnswerQuestion, AppState, RestartWorker, ShowStart
+from .textures import TextureCache
+from .theme import ICONS, em
+
+_FLAGS = (
+    imgui.WindowFlags_.no_decoration
+    | imgui.WindowFlags_.no_docking
+    | imgui.WindowFlags_.always_auto_resize
+    | imgui.WindowFlags_.no_saved_settings
+    | imgui.WindowFlags_.no_focus_on_appearing
+    | imgui.WindowFlags_.no_move
+    | imgui.WindowFlags_.no_nav
+)
+_PASSIVE = _FLAGS | imgui.WindowFlags_.no_inputs
+
+
+def draw_status(state: AppState) -> None:
+    """Top left: world, frame rates, novelty; one quiet line."""
+    _place(0.0, 0.0)
+    imgui.set_next_window_bg_alpha(0.62)
+    imgui.begin("##status", None, _PASSIVE)
+    world = state.world
+    theme.text(theme.fit_text(world.name if world else "RTFM", em(14)))
+    _dot(world is not None and world.read_only, "read-only", theme.WARNING)
+    display, model = state.measured.display.mean(), state.measured.model.mean()
+    parts = [f"{1000 / display:.0f} fps" if display else "", _model_rate(state, model)]
+    if state.taken is not None:
+        parts.append(f"{state.taken.frame.novelty * 100:.0f}% imagined")
+    parts.append("fly" if state.camera.flying else "walk")
+    for part in filter(None, parts):
+        _dot(True, part, theme.DIM)
+    if state.recording.target is not None:
+        imgui.same_line(0, em(0.9))
+        theme.text(f"{ICONS.ICON_FA_CIRCLE} {state.recording.frames}", theme.ERROR)
+    imgui.end()
+
+
+def _model_rate(state: AppState, mean_ms: float) -> str:
+    if state.taken is None or not mean_ms:
+        return ""
+    if time.perf_counter() - state.taken_at > 1.0 and not state.view_is_old:
+        return "model at rest"
+    return f"model {1000 / mean_ms:.1f} fps"
+
+
+def _dot(shown: bool, text: str, tint) -> None:
+    if shown:
+        imgui.same_line(0, em(0.9))
+        theme.text(text, tint)
+
+
+def draw_age(state: AppState) -> None:
+    """A small ring at the bottom right while the picture is of another, older view."""
+    if not state.view_is_old:
+        return
+    viewport = imgui.get_main_viewport()
+    draw = imgui.get_foreground_draw_list()
+    centre = (viewport.pos.x + em(1.6), viewport.pos.y + viewport.size.y - em(1.6))
+    angle = 0.0 if state.preferences.reduced_motion else time.perf_counter() * 4.0
+    draw.add_circle(centre, em(0.6), theme.color((0, 0, 0, 0.35)), 24, em(0.22))
+    draw.path_arc_to(centre, em(0.6), angle, angle + math.pi * 0.9, 16)
+    draw.path_stroke(theme.color(theme.TEXT, 0.9), em(0.13))
+
+
+def draw_attended(state: AppState, textures: TextureCache) -> None:
+    """Bottom left: the memory frames that the picture was drawn from, with their weights."""
+    if state.taken is None or not state.taken.frame.attended:
+        return
+    _place(0.0, 1.0, left=em(2.6) if state.view_is_old else 0.0)
+    imgui.set_next_window_bg_alpha(0.62)
+    imgui.begin("##attended", None, _FLAGS)
+    theme.text("Remembered from", theme.DIM)
+    width = em(5.6)
+    for number, attended in enumerate(state.taken.frame.attended[:6]):
+        if number:
+            imgui.same_line(0, em(0.5))
+        imgui.begin_group()
+        _thumbnail(state, textures, attended.frame_id, width)
+        _weight_bar(attended.weight, width)
+        imgui.end_group()
+        theme.tooltip(
+            f"Frame {attended.frame_id}: {attended.weight * 100:.0f}% of the picture is read from "
+            "this memory. The rest comes from the others or is imagined."
+        )
+    imgui.end()
+
+
+def _thumbnail(state: AppState, textures: TextureCache, frame_id: int, width: float) -> None:
+    size = (width, width * 9 / 16)
+    picture = state.thumbnails.get(frame_id)
+    if picture is None:
+        corner = imgui.get_cursor_screen_pos()
+        end = (corner.x + size[0], corner.y + size[1])
+        fill = theme.color(theme.RAISED)
+        imgui.get_window_draw_list().add_rect_filled(corner, end, fill, em(0.25))
+        imgui.dummy(size)
+    else:
+        imgui.image(textures.get(("frame", frame_id), picture), size)
+
+
+def _weight_bar(weight: float, width: float) -> None:
+    draw = imgui.get_window_draw_list()
+    corner = imgui.get_cursor_screen_pos()
+    height = em(0.22)
+    end = (corner.x + width, corner.y + height)
+    draw.add_rect_filled(corner, end, theme.color(theme.RAISED), height / 2)
+    filled = (corner.x + width * min(max(weight, 0.0), 1.0), end[1])
+    draw.add_rect_filled(corner, filled, theme.color(theme.ACCENT), height / 2)
+    imgui.dummy((width, height))
+
+
+KEY_ROWS = (
+    ("toggle", "W A S D", "walk"),
+    ("look", "Mouse", "look around (click to begin)"),
+    ("run", "Shift", "run"),
+    ("wheel", "Wheel", "change speed"),
+    ("fly", "F", "walk or fly (Space up, C down)"),
+    ("overlay", "Tab", "hide or show the panels"),
+    ("shot", "F12", "screenshot"),
+    ("free", "Esc", "free the mouse"),
+)
+
+
+def draw_hint(state: AppState) -> None:
+    """The keys, in the middle, until the first steps have been taken."""
+    if state.hint_until < time.monotonic() or state.taken is None:
+        return
+    _place(0.5, 0.5)
+    imgui.set_next_window_bg_alpha(0.82)
+    imgui.begin("##hint", None, _PASSIVE)
+    theme.sized_text("Walk in", theme.HEADING_SIZE)
+    imgui.dummy((0, em(0.1)))
+    for _, key, meaning in KEY_ROWS:
+        theme.text(key, theme.ACCENT)
+        imgui.same_line(em(6))
+        theme.text(meaning)
+    imgui.end()
+
+
+def draw_click_hint(state: AppState) -> None:
+    """One line while the mouse is free and nothing else asks for attention."""
+    if state.captured or state.taken is None or state.hint_until > time.monotonic():
+        return
+    _place(0.5, 1.0)
+    imgui.set_next_window_bg_alpha(0.5)
+    imgui.begin("##click", None, _PASSIVE)
+    theme.text("Click to look around \u00b7 Esc frees the mouse", theme.DIM)
+    imgui.end()
+
+
+def draw_toasts(state: AppState) -> None:
+    now = time.monotonic()
+    toasts = [t for t in state.toasts if t.until > now]
+    if not toasts:
+        return
+    _place(0.5, 0.0, top=em(0.2))
+    imgui.set_next_window_bg_alpha(0.88)
+    imgui.begin("##toasts", None, _PASSIVE)
+    for toast in toasts[-4:]:
+        icon, tint = {
+            "info": (ICONS.ICON_FA_CIRCLE_INFO, theme.ACCENT),
+            "warning": (ICONS.ICON_FA_TRIANGLE_EXCLAMATION, theme.WARNING),
+            "error": (ICONS.ICON_FA_TRIANGLE_EXCLAMATION, theme.ERROR),
+        }[toast.level]
+        theme.text(icon, tint)
+        imgui.same_line()
+        imgui.push_text_wrap_pos(em(36))
+        imgui.text_unformatted(toast.text)
+        imgui.pop_text_wrap_pos()
+    imgui.end()
+
+
+def draw_progress(state: AppState) -> None:
+    """What is being waited for, in the middle."""
+    if state.progress is None or state.failure is not None:
+        return
+    _place(0.5, 0.5)
+    imgui.set_next_window_bg_alpha(0.85)
+    imgui.begin("##progress", None, _PASSIVE)
+    theme.text(state.progress.text + "\u2026")
+    fraction = state.progress.fraction
+    if fraction is None:
+        moving = not state.preferences.reduced_motion
+        fraction = -imgui.get_time() if moving else -0.5
+    imgui.progress_bar(fraction, (em(16), em(0.4)), "")
+    imgui.end()
+
+
+def draw_failure(state: AppState) -> list:
+    """The model process has ended: say so, offer to go on."""
+    failure: m.WorkerFailed | None = state.failure
+    if failure is None:
+        return []
+    requests: list = []
+    _place(0.5, 0.5)
+    imgui.set_next_window_bg_alpha(0.95)
+    imgui.begin("##failure", None, _FLAGS)
+    theme.sized_text("The model has stopped", theme.HEADING_SIZE, theme.ERROR)
+    imgui.push_text_wrap_pos(em(30))
+    imgui.text_unformatted(failure.message)
+    theme.text("The world is safe on disk. Start the model again to go on from here.", theme.DIM)
+    imgui.pop_text_wrap_pos()
+    imgui.dummy((0, em(0.2)))
+    if theme.primary_button("Start again", (em(8), 0)):
+        requests.append(RestartWorker())
+    imgui.same_line()
+    if imgui.button("Other worlds", (em(8), 0)):
+        requests += [RestartWorker(), ShowStart()]
+    if failure.detail:
+        imgui.same_line()
+        if imgui.button("Copy details", (em(8), 0)):
+            imgui.set_clipboard_text(failure.detail)
+    imgui.end()
+    return requests
+
+
+def draw_question(state: AppState) -> list:
+    """Ask for a path, where the system has no file dialog."""
+    question = state.question
+    if question is None:
+        return []
+    requests: list = []
+    _place(0.5, 0.4)
+    imgui.begin("##question", None, _FLAGS & ~imgui.WindowFlags_.no_nav)
+    picture = question.purpose == "picture"
+    theme.sized_text("Which picture?" if picture else "Copy to which file?", theme.HEADING_SIZE)
+    theme.text(
+        "The path of a JPEG, PNG or WebP. You can also drop it on the window."
+        if picture
+        else "The path of the new world file.",
+        theme.DIM,
+    )
+    imgui.set_next_item_width(em(30))
+    if imgui.is_window_appearing():
+        imgui.set_keyboard_focus_here()
+    entered, question.text = imgui.input_text(
+        "##path", question.text, imgui.InputTextFlags_.enter_returns_true
+    )
+    if theme.primary_button("OK", (em(6), 0)) or entered:
+        requests.append(AnswerQuestion(question.text.strip()))
+    imgui.same_line()
+    if imgui.button("Cancel", (em(6), 0)) or imgui.is_key_pressed(imgui.Key.escape):
+        requests.append(AnswerQuestion(None))
+    imgui.end()
+    return requests
+
+
+def _place(x: float, y: float, *, left: float = 0.0, top: float = 0.0) -> None:
+    """Put the next window at a relative place of the main viewport, within a margin."""
+    viewport = imgui.get_main_viewport()
+    margin = em(0.8)
+    position = (
+        viewport.work_pos.x + margin + left + x * (viewport.work_size.x - 2 * margin),
+        viewport.work_pos.y + margin + top + y * (viewport.work_size.y - 2 * margin),
+    )
+    imgui.set_next_window_pos(position, imgui.Cond_.always, (x, y))

@@ -1,0 +1,66 @@
+"""The ImGui side of one display frame (`Interface`): start screen or overlay, then the notices."""
+
+from __future__ import annotations
+
+import time
+
+from imgui_bundle import imgui
+
+from ..preferences import Preferences
+from . import theme
+from .overlay import OverlayView, draw_notices, draw_overlay
+from .start_screen import draw_quit_hint, draw_start_screen
+from .state import AppState
+from .textures import TextureCache
+from .window import Window
+
+
+class Interface:
+    """After `draw`, `clicked_world` tells whether the user clicked past every panel into the
+    world, and `python_s` how long the interface took, without GL."""
+
+    def __init__(self, window: Window, preferences: Preferences, layout: str):
+        self._window = window
+        self._scale = preferences.interface_scale
+        self._rescale_to: float | None = None
+        self.textures = TextureCache(window.gl)
+        self.overlay = OverlayView()
+        self.clicked_world = False
+        self.python_s = 0.0
+        if layout:
+            imgui.load_ini_settings_from_memory(layout)
+        theme.load_fonts()
+        theme.apply_style(window.content_scale * self._scale)
+
+    def draw(self, state: AppState) -> list:
+        """Draw everything over the world; returns the user's requests."""
+        if self._rescale_to is not None:
+            theme.apply_style(self._window.content_scale * self._rescale_to)
+            self._rescale_to = None
+        self._window.begin_interface()
+        started = time.perf_counter()
+        if state.world is None:
+            requests = draw_start_screen(state, self.textures) if state.progress is None else []
+        else:
+            requests = draw_overlay(state, self.overlay, self.textures)
+        requests += draw_notices(state)
+        requests += draw_quit_hint()
+        io = imgui.get_io()
+        self.clicked_world = imgui.is_mouse_clicked(0) and not io.want_capture_mouse
+        self.python_s = time.perf_counter() - started
+        self._window.end_interface()
+        return requests
+
+    def rescale(self, factor: float) -> None:
+        """Change the size of the interface from the next frame on."""
+        self._rescale_to = factor
+
+    def copy_text(self, text: str) -> None:
+        imgui.set_clipboard_text(text)
+
+    def layout(self) -> str:
+        """Where the panels are, for the next time."""
+        return imgui.save_ini_settings_to_memory()
+
+    def release(self) -> None:
+        self.textures.release()

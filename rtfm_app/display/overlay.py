@@ -1,0 +1,97 @@
+"""The whole interface over the world: panels in a dock at the right, and the head-up display."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from imgui_bundle import imgui
+from imgui_bundle.imgui import internal
+
+from . import hud
+from .controls_panel import KeysView, draw_controls
+from .generation_panel import draw_generation
+from .memory_panel import MapView, draw_memory
+from .performance_panel import draw_performance
+from .state import AppState
+from .textures import TextureCache
+from .theme import em
+from .world_panel import WorldView, draw_world
+
+PANELS = ("Generation", "Memory", "Performance", "World", "Controls")
+PANEL_WIDTH = 22.0
+DOCK = 0x5254464D  # any fixed number: saved layouts refer to it
+
+
+@dataclass
+class OverlayView:
+    """What the interface itself remembers between frames."""
+
+    map: MapView = field(default_factory=MapView)
+    world: WorldView = field(default_factory=WorldView)
+    keys: KeysView = field(default_factory=KeysView)
+    front: str | None = "Generation"
+    arranged: bool = False
+
+
+def draw_overlay(state: AppState, view: OverlayView, textures: TextureCache) -> list:
+    """Everything over the world; returns requests."""
+    requests: list = []
+    if state.show_overlay:
+        requests += _draw_panels(state, view, textures)
+        hud.draw_status(state)
+        hud.draw_attended(state, textures)
+        hud.draw_click_hint(state)
+    hud.draw_age(state)
+    hud.draw_hint(state)
+    return requests
+
+
+def draw_notices(state: AppState) -> list:
+    """What is shown over everything, on the start screen too."""
+    hud.draw_toasts(state)
+    hud.draw_progress(state)
+    return hud.draw_failure(state) + hud.draw_question(state)
+
+
+def _draw_panels(state: AppState, view: OverlayView, textures: TextureCache) -> list:
+    flags = (
+        imgui.DockNodeFlags_.passthru_central_node
+        | imgui.DockNodeFlags_.no_docking_over_central_node
+    )
+    dock = imgui.get_id("##dock")
+    if not view.arranged:
+        _arrange(dock)
+    imgui.dock_space_over_viewport(dock, imgui.get_main_viewport(), flags)
+    view.arranged = True
+    draw = {
+        "Generation": lambda: draw_generation(state),
+        "Memory": lambda: draw_memory(state, view.map, textures),
+        "Performance": lambda: draw_performance(state),
+        "World": lambda: draw_world(state, view.world),
+        "Controls": lambda: draw_controls(state, view.keys),
+    }
+    requests: list = []
+    for name in PANELS:
+        if imgui.begin(name, None, imgui.WindowFlags_.no_collapse)[0]:
+            requests += draw[name]()
+        imgui.end()
+    if view.front is not None:
+        imgui.set_window_focus(view.front)
+        imgui.set_window_focus(None)
+        view.front = None
+    return requests
+
+
+def _arrange(dock: int) -> None:
+    """The panels as tabs at the right, unless a saved layout has them elsewhere."""
+    if internal.dock_builder_get_node(dock) is not None:
+        return
+    viewport = imgui.get_main_viewport()
+    internal.dock_builder_remove_node(dock)
+    internal.dock_builder_add_node(dock, internal.DockNodeFlagsPrivate_.dock_space)
+    internal.dock_builder_set_node_size(dock, viewport.size)
+    share = min(em(PANEL_WIDTH) / viewport.size.x, 0.45)
+    split = internal.dock_builder_split_node(dock, imgui.Dir.right, share)
+    for name in PANELS:
+        internal.dock_builder_dock_window(name, split.id_at_dir)
+    internal.dock_builder_finish(dock)

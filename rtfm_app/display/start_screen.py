@@ -1,0 +1,167 @@
+"""The first thing a person sees: starter worlds, own worlds, and a new world from a picture."""
+
+from __future__ import annotations
+
+import time
+
+from imgui_bundle import imgui
+
+from . import theme
+from .catalogue import Card
+from .state import AppState, ChoosePicture, OpenPath, OpenStarter, QuitProgram
+from .textures import TextureCache
+from .theme import ICONS, em
+
+CARD_WIDTH = 18.0
+
+
+def draw_start_screen(state: AppState, textures: TextureCache) -> list:
+    """Fills the window; returns requests."""
+    requests: list = []
+    viewport = imgui.get_main_viewport()
+    imgui.set_next_window_pos(viewport.pos)
+    imgui.set_next_window_size(viewport.size)
+    imgui.push_style_color(imgui.Col_.window_bg, theme.BACKGROUND)
+    imgui.push_style_var(imgui.StyleVar_.window_rounding, 0)
+    imgui.push_style_var(imgui.StyleVar_.window_padding, (0, 0))
+    flags = imgui.WindowFlags_
+    imgui.begin(
+        "##start",
+        None,
+        flags.no_decoration
+        | flags.no_move
+        | flags.no_docking
+        | flags.no_saved_settings
+        | flags.no_bring_to_front_on_focus,
+    )
+    imgui.pop_style_var(2)
+    columns, margin = _columns(viewport.size.x)
+    imgui.set_cursor_pos((0, 0))
+    imgui.begin_child("##page", (0, 0), 0, imgui.WindowFlags_.nav_flattened)
+    imgui.set_cursor_pos((margin, em(2.2)))
+    imgui.begin_group()
+    requests += _header(state, viewport.size.x - 2 * margin)
+    requests += _section(state, "Starter worlds", state.catalogue.starters, columns, textures)
+    requests += _own_worlds(state, columns, textures)
+    imgui.dummy((1, em(1.5)))
+    imgui.end_group()
+    imgui.end_child()
+    imgui.end()
+    imgui.pop_style_color()
+    return requests
+
+
+def _columns(width: float) -> tuple[int, float]:
+    """(cards in a row, left margin in pixels)."""
+    card, gap = em(CARD_WIDTH), em(1.1)
+    columns = max(1, int((width - em(4) + gap) // (card + gap)))
+    columns = min(columns, 5)
+    return columns, max((width - columns * card - (columns - 1) * gap) / 2, em(1))
+
+
+def _header(state: AppState, width: float) -> list:
+    requests: list = []
+    left = imgui.get_cursor_pos_x()
+    theme.sized_text("RTFM", theme.TITLE_SIZE)
+    imgui.push_text_wrap_pos(left + width * 0.62)
+    theme.text("Walk into a picture. What you have not seen yet is imagined, and stays.", theme.DIM)
+    imgui.pop_text_wrap_pos()
+    below = imgui.get_cursor_pos_y()
+    label = f"{ICONS.ICON_FA_IMAGE}  New world from a picture"
+    button = imgui.calc_text_size(label).x + em(2)
+    imgui.set_cursor_pos((left + width - button, em(2.5)))
+    if theme.primary_button(label, (button, em(2.4))):
+        requests.append(ChoosePicture())
+    hint = "or drop a JPEG, PNG or WebP on this window"
+    imgui.set_cursor_pos((left + width - imgui.calc_text_size(hint).x, em(5.2)))
+    theme.text(hint, theme.FAINT)
+    imgui.set_cursor_pos((left, max(below, imgui.get_cursor_pos_y()) + em(0.6)))
+    if not state.worker_ready and state.progress is None and state.failure is None:
+        theme.text("Loading the model\u2026", theme.FAINT)
+    return requests
+
+
+def _section(
+    state: AppState, title: str, cards: list[Card], columns: int, textures: TextureCache
+) -> list:
+    if not cards:
+        return []
+    requests: list = []
+    left = imgui.get_cursor_pos_x()
+    imgui.dummy((1, em(0.2)))
+    theme.sized_text(title, theme.HEADING_SIZE)
+    imgui.dummy((1, em(0.1)))
+    top, height = imgui.get_cursor_pos_y(), _card_height()
+    for number, card in enumerate(cards):
+        row, column = divmod(number, columns)
+        x = left + column * (em(CARD_WIDTH) + em(1.1))
+        imgui.set_cursor_pos((x, top + row * (height + em(1.0))))
+        if _draw_card(card, textures):
+            if card.starter is not None:
+                requests.append(OpenStarter(card.starter))
+            else:
+                requests.append(OpenPath(card.path))
+    rows = -(-len(cards) // columns)
+    imgui.set_cursor_pos((left, top + rows * (height + em(1.0))))
+    imgui.dummy((1, 1))
+    return requests
+
+
+def _own_worlds(state: AppState, columns: int, textures: TextureCache) -> list:
+    if state.catalogue.worlds:
+        return _section(state, "Your worlds", state.catalogue.worlds, columns, textures)
+    imgui.dummy((1, em(0.2)))
+    theme.sized_text("Your worlds", theme.HEADING_SIZE)
+    if state.catalogue.loading:
+        theme.text("Reading\u2026" + "." * (int(time.monotonic() * 3) % 3), theme.FAINT)
+    else:
+        theme.text("None yet. Open a starter world, or make one from a picture.", theme.FAINT)
+    return []
+
+
+def _card_height() -> float:
+    return em(CARD_WIDTH) * 9 / 16 + em(3.3)
+
+
+def _draw_card(card: Card, textures: TextureCache) -> bool:
+    """One world; True when it was chosen."""
+    width, height = em(CARD_WIDTH), _card_height()
+    picture_height = width * 9 / 16
+    imgui.begin_group()
+    corner = imgui.get_cursor_screen_pos()
+    pressed = imgui.invisible_button(card.key, (width, height))
+    hovered = imgui.is_item_hovered() or imgui.is_item_focused()
+    if imgui.is_item_hovered():
+        imgui.set_mouse_cursor(imgui.MouseCursor_.hand)
+    draw = imgui.get_window_draw_list()
+    end = (corner.x + width, corner.y + height)
+    rounding = em(0.5)
+    draw.add_rect_filled(
+        corner, end, theme.color(theme.HOVER if hovered else theme.RAISED, 0.75), rounding
+    )
+    picture_end = (end[0], corner.y + picture_height)
+    top = imgui.ImDrawFlags_.round_corners_top
+    if card.thumbnail is not None:
+        texture = textures.get(card.key, card.thumbnail)
+        draw.add_image_rounded(
+            texture, corner, picture_end, (0, 0), (1, 1), 0xFFFFFFFF, rounding, top
+        )
+    else:
+        draw.add_rect_filled(corner, picture_end, theme.color(theme.PANEL), rounding, top)
+    text_x = corner.x + em(0.75)
+    title = theme.fit_text(card.title, width - em(1.5))
+    draw.add_text((text_x, corner.y + picture_height + em(0.5)), theme.color(theme.TEXT), title)
+    detail = theme.fit_text(card.detail, width - em(1.5))
+    tint = theme.WARNING if card.problem else theme.DIM
+    draw.add_text((text_x, corner.y + picture_height + em(1.75)), theme.color(tint), detail)
+    if hovered:
+        draw.add_rect(corner, end, theme.color(theme.ACCENT, 0.9), rounding, em(0.12))
+    if card.problem:
+        theme.tooltip(card.problem)
+    imgui.end_group()
+    return pressed
+
+
+def draw_quit_hint() -> list:
+    """A way out without a mouse."""
+    return [QuitProgram()] if imgui.is_key_chord_pressed(imgui.Key.mod_ctrl | imgui.Key.q) else []

@@ -1,0 +1,231 @@
+"""What the interface shows (`AppState`) and what it can ask for besides worker commands.
+
+Panels are functions from this state to a list of requests: commands of `messages.py` go to the
+worker, the dataclasses here are carried out by the application itself. No GL, no ImGui.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from .. import messages as m
+from ..camera import CameraState
+from ..config import GenerationSettings
+from ..link import TakenFrame
+from ..preferences import Preferences
+from .catalogue import Catalogue
+
+TOAST_S = 6.0
+OLD_FRAME_S = 0.5
+HISTORY = 240
+
+
+# ---- requests to the application ----
+
+
+@dataclass(frozen=True)
+class OpenPath:
+    """Open a world file, or make a world from a picture file."""
+
+    path: Path
+
+
+@dataclass(frozen=True)
+class OpenStarter:
+    name: str
+
+
+@dataclass(frozen=True)
+class ShowStart:
+    """Close the world and show the start screen."""
+
+
+@dataclass(frozen=True)
+class RestartWorker:
+    pass
+
+
+@dataclass(frozen=True)
+class ChangePreferences:
+    preferences: Preferences
+
+
+@dataclass(frozen=True)
+class GoTo:
+    """Fly the camera smoothly to a pose (4, 4)."""
+
+    camera_to_world: np.ndarray
+
+
+@dataclass(frozen=True)
+class ChoosePicture:
+    pass
+
+
+@dataclass(frozen=True)
+class ChooseCopyTarget:
+    switch: bool
+
+
+@dataclass(frozen=True)
+class AnswerQuestion:
+    """The path typed for `AppState.question`; None closes it."""
+
+    text: str | None
+
+
+@dataclass(frozen=True)
+class TakeScreenshot:
+    pass
+
+
+@dataclass(frozen=True)
+class ToggleRecording:
+    pass
+
+
+@dataclass(frozen=True)
+class ToggleFullScreen:
+    pass
+
+
+@dataclass(frozen=True)
+class AddBookmark:
+    pass
+
+
+@dataclass(frozen=True)
+class SwapSettings:
+    """Exchange the settings in use with the other set (A/B)."""
+
+
+@dataclass(frozen=True)
+class CopyText:
+    text: str
+
+
+@dataclass(frozen=True)
+class QuitProgram:
+    pass
+
+
+# ---- state ----
+
+
+@dataclass(frozen=True)
+class Toast:
+    text: str
+    level: str
+    until: float
+
+
+class Series:
+    """The newest measurements of one thing, for graphs and percentiles."""
+
+    def __init__(self, length: int = HISTORY):
+        self._values: deque[float] = deque(maxlen=length)
+
+    def add(self, value: float) -> None:
+        self._values.append(value)
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+    def array(self) -> np.ndarray:
+        return np.fromiter(self._values, np.float64, len(self._values))
+
+    def mean(self) -> float:
+        return sum(self._values) / len(self._values) if self._values else 0.0
+
+    def percentile(self, q: float) -> float:
+        return float(np.percentile(self.array(), q)) if self._values else 0.0
+
+    def highest(self) -> float:
+        return max(self._values, default=0.0)
+
+
+@dataclass
+class Measurements:
+    """Milliseconds. `display`: from swap to swap; `outside_gl`: our own work in a display frame;
+    `model`: from model frame to model frame; `warp`: input event to the swap that shows it by
+    time-warp; `generated`: input event to the swap that shows a model frame made for it."""
+
+    display: Series = field(default_factory=Series)
+    outside_gl: Series = field(default_factory=Series)
+    model: Series = field(default_factory=lambda: Series(60))
+    warp: Series = field(default_factory=Series)
+    generated: Series = field(default_factory=Series)
+
+    def summary(self) -> dict[str, float]:
+        """Flat, for JSON."""
+        result = {}
+        for name, series in vars(self).items():
+            for label, q in (("p50", 50), ("p90", 90), ("p99", 99)):
+                result[f"{name}_{label}_ms"] = round(series.percentile(q), 2)
+            result[f"{name}_max_ms"] = round(series.highest(), 2)
+        return result
+
+
+@dataclass
+class PathQuestion:
+    """Where there is no file dialog, the path is typed. `purpose` is "picture", "copy" or "save
+    as"; `text` is what stands in the field."""
+
+    purpose: str
+    text: str = ""
+
+
+@dataclass
+class AppState:
+    """Everything that the interface shows. Changed by the application only."""
+
+    preferences: Preferences
+    catalogue: Catalogue
+    camera: CameraState
+    settings: GenerationSettings = field(default_factory=GenerationSettings)
+    other_settings: GenerationSettings = field(default_factory=GenerationSettings)
+    settings_slot: str = "A"
+    world: m.WorldOpened | None = None
+    world_stats: dict = field(default_factory=dict)
+    worker_memory_mb: float = 0.0
+    taken: TakenFrame | None = None
+    taken_at: float = 0.0
+    thumbnails: dict[int, object] = field(default_factory=dict)
+    frame_map: m.FrameMap | None = None
+    picture: m.StoredPicture | None = None
+    bookmarks: list = field(default_factory=list)
+    progress: m.Progress | None = None
+    failure: m.WorkerFailed | None = None
+    worker_ready: bool = False
+    recording: m.RecordingState = field(default_factory=lambda: m.RecordingState(None))
+    toasts: list[Toast] = field(default_factory=list)
+    measured: Measurements = field(default_factory=Measurements)
+    captured: bool = False
+    full_screen: bool = False
+    show_overlay: bool = True
+    pressed_key: str | None = None
+    renderer: str = ""
+    hint_until: float = 0.0
+    question: PathQuestion | None = None
+
+    def toast(self, text: str, level: str = "info") -> None:
+        """Show one line for a while; the same line is not shown twice."""
+        now = time.monotonic()
+        self.toasts = [t for t in self.toasts if t.until > now and t.text != text]
+        seconds = TOAST_S * (2 if level == "error" else 1)
+        self.toasts.append(Toast(text, level, now + seconds))
+
+    @property
+    def view_is_old(self) -> bool:
+        """The picture shown was drawn for another view, and some time ago."""
+        if self.taken is None:
+            return False
+        if time.perf_counter() - self.taken_at < OLD_FRAME_S:
+            return False
+        gap = self.taken.frame.camera_to_world - self.camera.camera_to_world
+        return float(np.abs(gap).max()) > 0.02
