@@ -13,7 +13,6 @@ def compile_for_training(model: FrameModel) -> None:
     for block in model.transformer.blocks:
         block.project = torch.compile(block.project, dynamic=True)
         block.finish = torch.compile(block.finish, dynamic=True)
-    model.transformer.gather = torch.compile(model.transformer.gather, dynamic=False)
 
 
 def prepare(model: FrameModel, device: torch.device) -> FrameModel:

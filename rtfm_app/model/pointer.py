@@ -19,7 +19,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from ..config import ModelConfig
-from .cameras import EpipolarLines, Views, epipolar_lines
+from .cameras import Views, epipolar_lines
 from .layers import Convolution, Linear, gelu
 from .matching import GROUPS, agreement, rho_of, sample
 
@@ -186,12 +186,31 @@ def read_memory(
     if (height, width) != tuple(u.shape[-2:]):
         size = {"size": (height, width), "mode": "bilinear", "align_corners": False}
         u, weights = F.interpolate(u, **size), F.interpolate(weights, **size)
-    lines: EpipolarLines = epipolar_lines(views, height, width)
-    grid, _ = lines.at(rho_of(u).flatten(2)[:, None])
+    rho = rho_of(u)[:, 0]
     share = weights.softmax(1)
     picture = 0
     for m, image in enumerate(images):
-        where = grid[:, m, 0].unflatten(1, (height, width))
+        where = full_grid(views, m, rho)
         colour = F.grid_sample(image, where, align_corners=False, padding_mode="border")
         picture = picture + colour * share[:, m : m + 1]
     return picture, share
+
+
+def full_grid(views: Views, m: int, rho: torch.Tensor) -> torch.Tensor:
+    """Where memory frame `m` is read for inverse depths `rho` (N, H, W): a grid (N, H, W, 2). The
+    same as `EpipolarLines.at` in a few passes over the picture, by separating rows and columns."""
+    n, height, width = rho.shape
+    scale = torch.cat([1 / views.tan_memory[:, m], views.tan_memory.new_ones(n, 1)], -1)
+    rotation = views.memory_from_target[:, m, :3, :3] * scale[..., None]
+    step = views.memory_from_target[:, m, :3, 3] * scale
+    x = ((torch.arange(width, device=rho.device) * 2 + 1) / width - 1) * views.tan_target[:, :1]
+    y = (1 - (torch.arange(height, device=rho.device) * 2 + 1) / height) * views.tan_target[:, 1:]
+
+    def coordinate(row: int) -> torch.Tensor:
+        across = rotation[:, row, :1] * x - rotation[:, row, 2:]
+        down = rotation[:, row, 1:2] * y
+        plane = across[:, None, :] + down[:, :, None]
+        return torch.addcmul(plane, rho, step[:, row, None, None])
+
+    depth = coordinate(2).neg().clamp(min=0.02).reciprocal()
+    return torch.stack([coordinate(0) * depth, coordinate(1) * -depth], -1).clamp(-3, 3)

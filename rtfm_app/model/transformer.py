@@ -150,23 +150,33 @@ class Transformer(nn.Module):
     def denoise_pass(self, x, modulation, pages, prope, dtype):
         """x (N, T, D) target tokens, pages a tensor (N, M, 2, H, T, D / H) per block or None, prope
         (N, M, 4, 4) or None -> (N, T, D). Memory is only read."""
+        matrices = None
+        if prope is not None:
+            matrices = head_matrices(prope, self.config.dim // self.config.heads, dtype)
         for index, block in enumerate(self.blocks):
             q, k, v = block.project(x, modulation, self.cos, self.sin, dtype)
             if pages is not None:
-                k, v = self.gather(k, v, pages[index], prope)
+                k, v = self.gather(k, v, pages[index], matrices)
             x = block.finish(x, attend(q, k, v), modulation, self.cos, self.sin)
         return x
 
-    @staticmethod
-    def gather(k, v, page, prope):
+    def gather(self, k, v, page, matrices):
         """Keys and values of the target (N, H, T, D) and, behind them, those of M memory frames
-        (N, M, 2, H, T, D), brought into the target's camera."""
+        (N, M, 2, H, T, D), brought into the target's camera by `head_matrices`."""
         n, m, _, h, t, d = page.shape
-        half = d // 2
-        if prope is not None:
-            parts = page[..., :half].chunk(4, -1)
-            matrices = prope.to(page.dtype).reshape(n, m, 1, 1, 1, 1, 4, 4)
-            moved = [sum(matrices[..., i, j] * parts[j] for j in range(4)) for i in range(4)]
-            page = torch.cat([*moved, page[..., half:]], -1)
+        if matrices is not None:
+            page = torch.bmm(page.reshape(n * m, 2 * h * t, d), matrices).reshape(page.shape)
         page = page.permute(2, 0, 3, 1, 4, 5).reshape(2, n, h, m * t, d)
         return torch.cat([k, page[0]], 2), torch.cat([v, page[1]], 2)
+
+
+def head_matrices(prope: torch.Tensor, channels: int, dtype: torch.dtype) -> torch.Tensor:
+    """(N, M, 4, 4) camera transforms as matrices (N * M, D, D) for the rows of keys and values: the
+    transform acts on four vectors of D / 8 channels, the other half of the channels stays. One
+    matrix product does what elementwise arithmetic would do in sixteen passes."""
+    quarter = channels // 8
+    eye = torch.eye(quarter, device=prope.device)
+    moved = torch.einsum("nmij,ab->nmjaib", prope, eye).reshape(-1, 4 * quarter, 4 * quarter)
+    full = torch.eye(channels, device=prope.device).repeat(len(moved), 1, 1)
+    full[:, : 4 * quarter, : 4 * quarter] = moved
+    return full.to(dtype)
