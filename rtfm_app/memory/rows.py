@@ -136,7 +136,7 @@ def encode(frame: StoredFrame, created: float) -> EncodedFrame:
     return EncodedFrame(
         id=0,
         kind=frame.kind,
-        pose=codec.pose_bytes(check_pose(frame.camera_to_world)),
+        pose=codec.pose_bytes(_rigid_pose(frame.camera_to_world)),
         fov_y=check_fov(frame.fov_y_radians),
         height=image.shape[0],
         width=image.shape[1],
@@ -180,6 +180,13 @@ def decode(encoded: EncodedFrame) -> StoredFrame:
         pinned=encoded.pinned,
         replaces=encoded.replaces,
     )
+
+
+def _rigid_pose(camera_to_world) -> np.ndarray:
+    """The pose itself, bit for bit, if its rotation is as good as float64 gives; else cleaned."""
+    clean = check_pose(camera_to_world)
+    given = np.asarray(camera_to_world, np.float64)
+    return given if np.abs(given - clean).max() < 1e-12 else clean
 
 
 def check_fov(fov_y_radians: float) -> float:

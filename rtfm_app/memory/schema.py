@@ -165,7 +165,7 @@ def check_schema(connection: sqlite3.Connection, path: Path) -> None:
     version = connection.execute("PRAGMA user_version").fetchone()[0]
     check_identity(path, application, version)
     unexpected = schema_difference(connection)
-    if version == VERSION and unexpected:
+    if unexpected:
         raise UnreadableWorld(f"{path}: unexpected in its schema: {unexpected}; refused")
 
 
@@ -187,16 +187,20 @@ def _schema_rows(connection: sqlite3.Connection) -> set[tuple]:
     return set(rows)
 
 
-def migrate(connection: sqlite3.Connection, path: Path) -> None:
+def migrate(connection: sqlite3.Connection, path: Path, *, may_write: bool) -> None:
     """Bring an older file to `VERSION`, each step in its own transaction.
 
     Raises:
-        UnreadableWorld: no way is known from the file's version.
+        UnreadableWorld: no way is known from the file's version, or it may not be written.
     """
     version = connection.execute("PRAGMA user_version").fetchone()[0]
-    while version < VERSION:
+    while 0 < version < VERSION:
         if version not in MIGRATIONS:
             raise UnreadableWorld(f"{path}: format {version} is no longer readable")
+        if not may_write:
+            raise UnreadableWorld(
+                f"{path}: is of the older format {version}; open it once for writing to update it"
+            )
         connection.execute("BEGIN IMMEDIATE")
         try:
             MIGRATIONS[version](connection)

@@ -141,9 +141,9 @@ class WorldFile:
         connection = None
         try:
             connection = schema.connect(path, read_only=read_only)
+            schema.migrate(connection, path, may_write=lock is not None)
             schema.check_schema(connection, path)
             if lock is not None:
-                schema.migrate(connection, path)
                 connection.execute("PRAGMA journal_mode = WAL")
                 connection.execute("PRAGMA synchronous = NORMAL")
                 connection.execute("PRAGMA foreign_keys = ON")
