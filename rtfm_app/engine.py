@@ -214,7 +214,9 @@ class FrameEngine:
     def _cameras(self, poses: np.ndarray, tan_y: np.ndarray) -> Cameras:
         up = invert_pose(poses)[:, :3, 1].astype(np.float32)
         tangent = np.stack([tan_y * 16 / 9, tan_y], -1).astype(np.float32)
-        return Cameras(torch.from_numpy(tangent).to(self.device), torch.from_numpy(up).to(self.device))
+        return Cameras(
+            torch.from_numpy(tangent).to(self.device), torch.from_numpy(up).to(self.device)
+        )
 
     # Memory
 
@@ -268,7 +270,9 @@ class FrameEngine:
         views = relative_views(pose[None], np.array([tangents(fov)[1]]), poses[None], tan_y[None])
         up = self._cameras(poses, tan_y).up
         pages = Pages(
-            kv=tuple(torch.stack(layers)[None] for layers in zip(*(p.kv for p in memory), strict=True)),
+            kv=tuple(
+                torch.stack(layers)[None] for layers in zip(*(p.kv for p in memory), strict=True)
+            ),
             features=torch.stack([p.features for p in memory])[None],
             images=torch.stack([p.image for p in memory])[None],
             valid=torch.stack([p.valid for p in memory])[None],
@@ -401,7 +405,11 @@ def choose_device(name: str) -> torch.device:
     Raises:
         ValueError: no such device here.
     """
-    available = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    available = {
+        "cpu": True,
+        "cuda": torch.cuda.is_available(),
+        "mps": torch.backends.mps.is_available(),
+    }
     if name == "auto":
         return torch.device(next(n for n in ("cuda", "mps", "cpu") if available[n]))
     if not available.get(name.split(":")[0], False):

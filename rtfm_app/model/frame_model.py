@@ -5,8 +5,8 @@ denoise (denoise pass) flow state, pages, relative cameras -> Prediction
 compose                Prediction -> picture at any resolution
 
 The flow state is the low-pass of the target at a quarter of the model's resolution (48 numbers a
-token); detail comes from the pointer where memory shows the content, and from the mirrored reading
-where nothing does. Flow time t: 0 noise, 1 data; the network predicts the clean state (JiT,
+token), predicted as a change to the mirrored reading of the nearest memory frame; detail comes from
+the pointer where memory shows the content, and from the mirrored reading where nothing does. Flow time t: 0 noise, 1 data; the network predicts the clean state (JiT,
 arXiv 2511.13720).
 """
 
@@ -69,7 +69,9 @@ class FrameModel(nn.Module):
         super().__init__()
         self.config = config
         dim, patch = config.dim, config.patch
-        self.embed_memory = nn.Sequential(Linear(4 * patch * patch, 128, bias=False), Linear(128, dim))
+        self.embed_memory = nn.Sequential(
+            Linear(4 * patch * patch, 128, bias=False), Linear(128, dim)
+        )
         self.embed_state = Linear(3 * (patch // 4) ** 2, dim)
         self.embed_camera = Linear(5, dim)
         self.position = nn.Parameter(torch.randn(config.tokens, dim) * 0.02)
@@ -81,6 +83,9 @@ class FrameModel(nn.Module):
         self.sweep = PlaneSweep(config)
         self.embed_cues = Linear(4 * self.sweep.outputs, dim)
         self.pointer_head = PointerHead(config)
+        self.embed_hint = Linear(3 * (patch // 4) ** 2, dim)
+        nn.init.zeros_(self.embed_hint.weight)
+        nn.init.zeros_(self.embed_hint.bias)
 
     @property
     def dtype(self) -> torch.dtype:
@@ -125,7 +130,10 @@ class FrameModel(nn.Module):
         x = self.embed_state(_patches(state, config.patch // 4).to(dtype)).float()
         x = x + self._camera_tokens(cameras, 0)
         sweep_logits = prope = None
+        hint = torch.zeros_like(state)
         if pages is not None:
+            hint = _mirrored_state(pages, views, cameras, *state.shape[-2:])
+            x = x + self.embed_hint(_patches(hint, config.patch // 4).to(dtype)).float()
             lines = epipolar_lines(views, *self.sweep.grid_shape)
             sweep_logits, cues = self.sweep(pages.features, lines, dtype)
             x = x + self.embed_cues(_patches(cues, 2).to(dtype)).float()
@@ -135,7 +143,7 @@ class FrameModel(nn.Module):
         kv = None if pages is None else pages.kv
         x = self.transformer.denoise_pass(x, modulation, kv, prope, dtype)
         tokens = F.layer_norm(x, (config.dim,)).to(dtype)
-        clean = cells(self.state_head(tokens), rows, columns, config.patch // 4).float()
+        clean = hint + cells(self.state_head(tokens), rows, columns, config.patch // 4).float()
         if pages is None or not (pointer and config.pointer):
             return Prediction(clean, None)
         half = (config.height // 2, config.width // 2)
@@ -161,13 +169,35 @@ class FrameModel(nn.Module):
         return embedded + self.position.float() + self.kind[kind].float()
 
 
-def mirrored(pages: Pages, views: Views, cameras: Cameras, image, height: int, width: int):
-    """Mirrored reading (N, 3, height, width) of the first memory frame, `image` (N, 3, H', W')."""
+def nearest_memory(views: Views) -> torch.Tensor:
+    """Index (N,) of the memory frame that looks most alike: the one whose mirrored reading fills
+    what none shows."""
+    facing = views.memory_from_target[..., 2, 2]
+    baseline = views.memory_from_target[..., :3, 3].norm(dim=-1)
+    return (facing - 0.2 * torch.log1p(4 * baseline)).argmax(1)
+
+
+def mirrored(pages: Pages, views: Views, cameras: Cameras, images, height: int, width: int):
+    """Mirrored reading (N, 3, height, width) of the nearest memory frame; `images` are M pictures
+    (N, 3, H', W') at any resolution."""
+    n = len(cameras.up)
+    every, nearest = torch.arange(n, device=cameras.up.device), nearest_memory(views)
+    chosen = [images[m][i : i + 1] for i, m in enumerate(nearest.tolist())]
     grid = mirrored_grid(
-        views.memory_from_target[:, 0], cameras.tangents, views.tan_memory[:, 0], pages.up[:, 0],
-        height, width,
+        views.memory_from_target[every, nearest], cameras.tangents,
+        views.tan_memory[every, nearest], pages.up[every, nearest], height, width,
     )  # fmt: skip
-    return F.grid_sample(image, grid, align_corners=False, padding_mode="border")
+    read = [
+        F.grid_sample(image, grid[i : i + 1], align_corners=False, padding_mode="border")
+        for i, image in enumerate(chosen)
+    ]
+    return torch.cat(read)
+
+
+def _mirrored_state(pages: Pages, views: Views, cameras: Cameras, height: int, width: int):
+    """The mirrored reading at the flow state's resolution: where the state starts from."""
+    small = _shrink(pages.images, (height, width))
+    return mirrored(pages, views, cameras, small.unbind(1), height, width)
 
 
 def compose(
@@ -199,7 +229,7 @@ def compose(
     read, share = read_memory(prediction.pointer, images, views, height, width)
     gate = F.interpolate(prediction.pointer.gate, **size)
     gate = (gate * 1.06 - 0.03).clamp(0, 1)
-    reading = mirrored(pages, views, cameras, images[0], height, width)
+    reading = mirrored(pages, views, cameras, images, height, width)
     state = prediction.state
     reading_state = F.interpolate(reading, size=state.shape[-2:], mode="area")
     change = state - reading_state

@@ -116,5 +116,7 @@ class PlaneSweep(nn.Module):
         logits = logits + self.second(gelu(self.first(maps.to(dtype)))).float()
         share = logits.flatten(2).softmax(1)
         expected = (mean * share[:, None]).sum(2)
-        cues = torch.cat([logits.flatten(2) / math.sqrt(d), expected, mean[:, :, 0], seen[:, :, 0]], 1)
+        cues = torch.cat(
+            [logits.flatten(2) / math.sqrt(d), expected, mean[:, :, 0], seen[:, :, 0]], 1
+        )
         return logits, cues.reshape(n, -1, rows, columns)

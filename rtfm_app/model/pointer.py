@@ -51,13 +51,18 @@ class Pointer:
         return torch.sigmoid(self.gate_logit) * seen
 
 
-def local_expectation(logits: torch.Tensor, candidates: torch.Tensor, radius: int = 2):
-    """Expected candidate around the best one, (N, 1, h, w): a mean over all of them would fall
-    between two surfaces."""
-    best = logits.argmax(1, keepdim=True)
+def local_expectation(logits: torch.Tensor, candidates: torch.Tensor, radius: int = 3):
+    """Expected candidate within the heaviest window of candidates, (N, 1, h, w). A mean over all of
+    them would fall between two surfaces; the heaviest single one is nearly always "infinitely far",
+    the only distance that many places share exactly."""
+    share = logits.softmax(1)
+    window = F.avg_pool1d(
+        share.flatten(2).transpose(1, 2), 2 * radius + 1, 1, radius, count_include_pad=True
+    )
+    best = window.argmax(2).unflatten(1, share.shape[2:])[:, None]
     index = torch.arange(logits.shape[1], device=logits.device)[None, :, None, None]
-    near = (index - best).abs() <= radius
-    share = logits.masked_fill(~near, -1e4).softmax(1)
+    share = share.masked_fill((index - best).abs() > radius, 0.0)
+    share = share / share.sum(1, keepdim=True).clamp(min=1e-6)
     return (share * candidates[None, :, None, None]).sum(1, keepdim=True)
 
 

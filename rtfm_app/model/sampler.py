@@ -34,7 +34,9 @@ class NoiseField:
         face = axis * 2 + (major < 0)
         # Equal angles rather than equal tangents, so that texels are about one state pixel wide.
         row, column = (
-            ((np.arctan(x) / (np.pi / 2) + 0.5) * NOISE_TEXELS).astype(int).clip(0, NOISE_TEXELS - 1)
+            ((np.arctan(x) / (np.pi / 2) + 0.5) * NOISE_TEXELS)
+            .astype(int)
+            .clip(0, NOISE_TEXELS - 1)
             for x in (u, v)
         )
         return self.faces[face, row, column]

@@ -97,7 +97,9 @@ class Block(nn.Module):
         k = F.rms_norm(k.float(), (2 * half,)) * self.k_scale
 
         def with_rope(a):
-            return torch.cat([a[..., :half].to(dtype), rotate(a[..., half:], cos, sin).to(dtype)], -1)
+            return torch.cat(
+                [a[..., :half].to(dtype), rotate(a[..., half:], cos, sin).to(dtype)], -1
+            )
 
         return with_rope(q), with_rope(k), with_rope(v.float())
 
@@ -120,7 +122,9 @@ class Transformer(nn.Module):
     def __init__(self, config: ModelConfig, classes: int = 32):
         super().__init__()
         self.config = config
-        self.time = nn.Sequential(Linear(256, config.dim), nn.SiLU(), Linear(config.dim, 6 * config.dim))
+        self.time = nn.Sequential(
+            Linear(256, config.dim), nn.SiLU(), Linear(config.dim, 6 * config.dim)
+        )
         self.classes = nn.Embedding(classes, 6 * config.dim)
         nn.init.zeros_(self.classes.weight)
         self.blocks = nn.ModuleList([Block(config) for _ in range(config.depth)])

@@ -20,11 +20,11 @@ from .data import Batch
 
 @dataclass(frozen=True)
 class LossWeights:
-    photometric: float = 1.0
-    state: float = 0.5
-    planes: float = 0.1
-    coordinate: float = 0.1
-    gate: float = 0.2
+    photometric: float = 2.0
+    state: float = 2.0
+    planes: float = 0.25
+    coordinate: float = 0.06
+    gate: float = 0.3
 
     def without_depth(self) -> LossWeights:
         """Weights of the last stage: nothing is taught by known distance but the gate."""
@@ -130,5 +130,3 @@ def state_loss(prediction: Prediction, clean, t, covered: torch.Tensor) -> torch
     unseen = 1 - F.interpolate(covered, size=clean.shape[-2:], mode="area")
     weight = (0.15 + 0.85 * unseen) / (1 - t).clamp(min=0.3)[:, None, None, None]
     return ((prediction.state - clean).square() * weight).mean()
-
-

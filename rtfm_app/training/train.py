@@ -99,13 +99,17 @@ class Trainer:
         self.config = config
         torch.manual_seed(config.seed)
         model_config = PRESETS[config.preset]
-        self.model = load_model(config.init_from).train() if config.init_from else FrameModel(model_config)
+        self.model = (
+            load_model(config.init_from).train() if config.init_from else FrameModel(model_config)
+        )
         self.ema = {k: v.detach().clone() for k, v in self.model.state_dict().items()}
         self.rng = np.random.default_rng(config.seed)
         self.generator = torch.Generator().manual_seed(config.seed)
         matrices, others = [], []
         for name, parameter in self.model.named_parameters():
-            is_matrix = parameter.ndim == 2 and ".blocks." in f".{name}" and "modulation" not in name
+            is_matrix = (
+                parameter.ndim == 2 and ".blocks." in f".{name}" and "modulation" not in name
+            )
             (matrices if is_matrix else others).append(parameter)
         self.optimizers = [
             torch.optim.Muon(matrices, lr=config.learning_rate, weight_decay=config.weight_decay,
