@@ -187,6 +187,7 @@ class SceneBuilder:
         self.lamps: list[tuple] = []
         self.interest: list[tuple] = []
         self.walk: list[tuple] = []
+        self.taken: list[tuple[float, float, float]] = []  # x, z, radius of what stands
 
     def add(self, shape: int, center, half, material: Material, rotation=None) -> None:
         """One primitive; `half` are half sizes (or radii) in metres along its own axes."""

@@ -22,6 +22,7 @@ from .scenes import FAMILIES, make_scene
 
 HEIGHT, WIDTH = 144, 256
 ATTEMPTS = 4
+TEXTURE_SIZE = 256
 
 
 def generate_clip(
@@ -32,7 +33,7 @@ def generate_clip(
 
     Masks are added to validation and test clips unless `masks` says otherwise.
     """
-    renderer = renderer or WorldRenderer()
+    renderer = renderer or WorldRenderer(TEXTURE_SIZE)
     place = make_scene(family, seed)
     renderer.load(place)
     masks = split_of(seed) != "train" if masks is None else masks
@@ -88,7 +89,7 @@ def generate(out: Path, families: list[str], seeds: list[int], scenes: int, fram
     """Write the clips that are missing; returns how many."""
     jobs = [(family, seed, scene) for scene in range(scenes) for seed in seeds
             for family in families if not clip_path(out, family, seed, scene).exists()]  # fmt: skip
-    renderer = WorldRenderer() if jobs else None
+    renderer = WorldRenderer(TEXTURE_SIZE) if jobs else None
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(),
                TimeRemainingColumn())  # fmt: skip
     with Progress(*columns) as progress:

@@ -19,7 +19,6 @@ import numpy as np
 
 from .builder import LAYER_COUNT, Scene
 
-TEXTURE_SIZE = 512
 INCLUDE = re.compile(r'^#include "([^"]+)"\s*$', re.MULTILINE)
 
 
@@ -59,11 +58,13 @@ def read_shader(name: str) -> str:
 class WorldRenderer:
     """Owns a GL context; holds one scene at a time.
 
+    `texture_size` is the side of a material tile in texels: 256 is enough for 256x144 pictures.
+
     Raises:
         ValueError: no EGL or OpenGL 3.3 on this machine.
     """
 
-    def __init__(self):
+    def __init__(self, texture_size: int = 512):
         try:
             self.ctx = moderngl.create_context(standalone=True, backend="egl", require=330)
         except Exception as error:  # moderngl raises bare Exception
@@ -76,7 +77,7 @@ class WorldRenderer:
         self._noise = self._bake("bake_noise.glsl", (256, 256), {})
         self._noise.build_mipmaps()
         self._noise.filter = (moderngl.LINEAR_MIPMAP_NEAREST, moderngl.LINEAR)
-        self._textures = self._bake_materials()
+        self._textures = self._bake_materials(texture_size)
         self.scene: Scene | None = None
 
     def load(self, scene: Scene) -> None:
@@ -152,8 +153,8 @@ class WorldRenderer:
         self._set(array.program, uniforms)
         array.render(moderngl.TRIANGLES, vertices=3)
 
-    def _bake_materials(self) -> moderngl.TextureArray:
-        size = (TEXTURE_SIZE, TEXTURE_SIZE)
+    def _bake_materials(self, side: int) -> moderngl.TextureArray:
+        size = (side, side)
         layers = []
         target = self.ctx.framebuffer([self.ctx.texture(size, 4)])
         for layer in range(LAYER_COUNT):

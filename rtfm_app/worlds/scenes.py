@@ -22,7 +22,9 @@ from .kit import (
     tuft,
 )
 from .moods import pick_mood
+from .nature import desert, forest, garden, snow
 from .terrain import lake_valley
+from .village import night, village
 
 DAY = ("dawn", "noon", "golden", "overcast", "dusk")
 
@@ -133,6 +135,12 @@ FAMILIES: dict[str, Callable[[int], Scene]] = {
     "objects": objects,
     "lake": lake,
     "gallery": gallery,
+    "village": village,
+    "night": night,
+    "forest": forest,
+    "garden": garden,
+    "desert": desert,
+    "snow": snow,
 }
 
 

@@ -157,7 +157,7 @@ vec4 plaster(vec2 uv, vec3 tint) {
     float warp = fbm(uv, ivec2(8), 4, 0.5, u_salt + 6);
     float crack = voronoi(uv + 0.12 * warp, ivec2(4), 1.0, u_salt + 3).y;
     float open = smoothstep(0.0, 0.012, crack);
-    float bare = smoothstep(0.60, 0.64, fbm(uv, ivec2(5), 5, 0.6, u_salt + 12));
+    float bare = smoothstep(0.655, 0.69, fbm(uv, ivec2(5), 5, 0.6, u_salt + 12));
     vec4 wall = vec4(tint * (0.7 + 0.5 * stain) * (0.85 + 0.3 * grain), 0.8 + 0.15 * grain);
     wall.rgb *= 0.6 + 0.4 * open;
     vec4 brick = masonry(uv, ivec2(7, 22), 0.5, 0.1, vec3(0.58, 0.30, 0.20), vec3(0.6, 0.56, 0.5), 0.5);

@@ -41,6 +41,9 @@ vec4 ground_texture(float layer, vec2 p, float scale, float footprint, float bum
 #include "include/terrain.glsl"
 #endif
 void ground(vec3 p, vec3 n, float footprint, inout Surface s);
+#if HAS_WATER && !HAS_TERRAIN
+bool in_pond(vec2 p);
+#endif
 
 void primitive_surface(int entry, vec3 p, vec3 rd, float footprint, inout Surface s) {
     int id = entry >> 4, shape = entry & 15;
@@ -159,6 +162,9 @@ void main() {
         int what = found >= 0 ? 1 : 0; // 0 sky, 1 primitive, 2 ground, 3 water
 #if HAS_WATER
         float tw = rd.y < 0.0 ? (u_water - ro.y) / rd.y : FAR;
+#if !HAS_TERRAIN
+        if (!in_pond((ro + rd * tw).xz)) tw = FAR;
+#endif
         if (tw > 1e-3 && tw < t) { t = tw; what = 3; }
 #endif
 #if HAS_TERRAIN
@@ -166,6 +172,9 @@ void main() {
         if (tg < t) { t = tg; what = 2; }
 #elif HAS_GROUND
         float tg = rd.y < 0.0 ? -ro.y / rd.y : FAR;
+#if HAS_WATER
+        if (tg > 1e-3 && in_pond((ro + rd * tg).xz)) tg = FAR;
+#endif
         if (tg > 1e-3 && tg < t) { t = tg; what = 2; }
 #endif
         if (bounce == 0) inverse_depth = what == 0 ? 0.0 : 1.0 / (t * axial);
@@ -184,16 +193,21 @@ void main() {
             vec3 n = normalize(vec3(r.x * u_wave, 1.0, r.y * u_wave));
             float fresnel = 0.02 + 0.98 * pow(1.0 - max(-dot(rd, n), 0.0), 5.0);
             vec3 body = vec3(0.008, 0.035, 0.055) * (u_zenith * 0.7 + u_sun_color * 0.22);
-#if HAS_TERRAIN
+#if HAS_TERRAIN || HAS_GROUND
             vec3 below = refract(rd, n, 0.75);
+#if HAS_TERRAIN
             float depth = max(u_water - height_at(p.xz, max(0.0, log2(footprint))), 0.0);
+#else
+            float depth = 0.45;
+#endif
             float length_below = depth / max(-below.y, 0.2);
             vec3 bed = p + below * length_below;
             vec3 bn = vec3(0, 1, 0);
             vec3 stones = ground_texture(8.0, bed.xz, 0.45, footprint, 0.0, bn).rgb;
             vec3 seen = stones * (u_sun_color * 0.45 * max(u_sun.y, 0.1) + u_zenith * 0.5) * vec3(0.75, 0.95, 0.9);
             body = mix(body, seen, exp(-length_below * vec3(0.75, 0.38, 0.42)));
-            body = mix(body, vec3(0.8) * (u_sun_color * 0.25 + u_zenith * 0.5), 0.5 * smoothstep(0.10, 0.0, depth + 0.08 * r.x));
+            float foam = 0.5 * smoothstep(0.10, 0.0, depth + 0.08 * r.x);
+            body = mix(body, vec3(0.8) * (u_sun_color * 0.25 + u_zenith * 0.5), foam);
 #endif
             if (bounce == 0) mask |= 4;
             col += through * body * (1.0 - fresnel);
