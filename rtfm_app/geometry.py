@@ -1,4 +1,4 @@
-"""Rotations, poses, intrinsics and rays. Pure numpy; every convention of the project is stated here.
+"""Rotations, poses, intrinsics, rays. Pure numpy; every convention of the project is stated here.
 
 World      right-handed, +Y up, metres.
 Camera     looks along its -Z, +X right, +Y up (OpenGL, nerfstudio). A pose is `camera_to_world`,

@@ -5,9 +5,9 @@ denoise (denoise pass) flow state, pages, relative cameras -> Prediction
 compose                Prediction -> picture at any resolution
 
 The flow state is the low-pass of the target at a quarter of the model's resolution (48 numbers a
-token), predicted as a change to the mirrored reading of the nearest memory frame; detail comes from
-the pointer where memory shows the content, and from the mirrored reading where nothing does. Flow time t: 0 noise, 1 data; the network predicts the clean state (JiT,
-arXiv 2511.13720).
+token), predicted as a change to the mirrored reading of the nearest memory frame. Detail comes from
+the pointer where memory shows the content, and from the mirrored reading where nothing does. Flow
+time t: 0 noise, 1 data; the network predicts the clean state (JiT, arXiv 2511.13720).
 """
 
 from __future__ import annotations

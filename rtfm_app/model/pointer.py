@@ -6,7 +6,7 @@ memory pictures are sampled there at full resolution, a small convolutional scor
 candidates, and a gate says whether any of them shows the content at all. It is attention over
 pixels, learned, made anew for every view and never stored.
 
-Levels: 1/8 (classification over the candidates), 1/4 (refinement), 1/2 (scorer, learned upsampling).
+Levels: 1/8 (choice among the candidates), 1/4 (refinement), 1/2 (scorer, learned upsampling).
 """
 
 from __future__ import annotations

@@ -3,8 +3,8 @@
 Memory pass: one frame alone; the keys and values of every block (patch RoPE applied, camera
 transform not yet) are its KV page. Denoise pass: target tokens attend to themselves and to the
 pages of M memory frames, whose keys and values are brought into the target's camera by PRoPE
-(arXiv 2507.10496): half of each head's channels, four vectors x, y, z, w of equal length, go through
-P_target P_memory^-1; the other half carry the 2-D RoPE of the patch.
+(arXiv 2507.10496): half of each head's channels, four vectors x, y, z, w of equal length, go
+through P_target P_memory^-1; the other half carry the 2-D RoPE of the patch.
 """
 
 from __future__ import annotations
@@ -141,8 +141,8 @@ class Transformer(nn.Module):
         return (embedded + keep * self.classes(classes)).float().reshape(-1, 6, self.config.dim)
 
     def memory_pass(self, x, modulation, dtype) -> tuple[torch.Tensor, ...]:
-        """x (N, T, D) -> the KV page of each frame, a tensor (N, 2, H, T, D / H) per block. The last
-        block's output is not used: only its keys and values are."""
+        """x (N, T, D) -> the KV page of each frame, a tensor (N, 2, H, T, D / H) per block. The
+        last block's output is not used: only its keys and values are."""
         pages = []
         for index, block in enumerate(self.blocks):
             q, k, v = block.project(x, modulation, self.cos, self.sin, dtype)

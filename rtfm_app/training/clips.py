@@ -96,7 +96,7 @@ def load_clip(path: Path) -> Clip:
                 scene=int(data["scene"]),
                 biome=str(data["biome"]),
                 mood=str(data["mood"]),
-                masks=data["masks"] if "masks" in data else None,
+                masks=data.get("masks"),
             )
     except (KeyError, OSError, ValueError) as error:
         raise ValueError(f"{path} is not a readable clip file: {error}") from error
