@@ -303,8 +303,8 @@ def garden(seed: int) -> Scene:
         boulder(b, x, -0.05, z, rng.uniform(0.14, 0.3), rim)
     b.interest.append((*pond[:1], 0.2, *pond[1:]))
     flowers = [(1.0, 0.35, 0.4), (0.95, 0.85, 0.3), (0.75, 0.45, 0.95), (1.0, 1.0, 0.95)]
-    for x, z in scatter(rng, 14, ring + 6, 1.9, inner=1.5):
-        if off_paths(x, z, ring) < 1.1 or np.hypot(*((np.array([x, z]) - pond) / radii)) < 1.4:
+    for x, z in scatter(rng, 40, ring + 4.2, 1.6, inner=1.5):
+        if off_paths(x, z, ring) < 1.25 or np.hypot(*((np.array([x, z]) - pond) / radii)) < 1.4:
             continue
         garden_thing(b, x, z, flowers)
     for x, z in scatter(rng, 260, ring + 5, 0.5):
@@ -370,7 +370,8 @@ def garden_thing(b: SceneBuilder, x: float, z: float, flowers) -> None:
     elif kind < 0.75:
         broadleaf(b, x, 0, z, rng.uniform(2.2, 4.0), (0.8, 0.95, 0.5))
     elif kind < 0.87:
-        b.add(CONE, (x, 0.9, z), (0.5, 0.9, 0.5), Material("leaves", (0.7, 0.95, 0.5), 0.8, bump=2.5))
+        clipped = Material("leaves", color_near(rng, (0.7, 0.95, 0.5), 0.15), 0.8, bump=2.5)
+        b.add(CONE, (x, 0.9, z), (0.5, 0.9, 0.5), clipped)
     else:
         b.beam((x, 0, z), (x, 0.55, z), 0.28, any_material(rng, ("brick", "mosaic", "rubble")))
         bush(b, x, 0.45, z, 0.4, (0.7, 1.0, 0.5))

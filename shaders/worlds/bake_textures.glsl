@@ -82,7 +82,7 @@ vec4 rock(vec2 uv) {
     float strata = fbm(uv + 0.1 * warp, ivec2(5, 22), 5, 0.6, u_salt + 3);
     float fine = fbm(uv, ivec2(60), 4, 0.65, u_salt + 5);
     float crack = voronoi(uv + 0.06 * warp, ivec2(7), 1.0, u_salt + 4).y;
-    float dark = smoothstep(0.0, 0.07, crack);
+    float dark = 1.0 - 0.75 * smoothstep(0.07, 0.0, crack) * smoothstep(0.42, 0.56, fbm(uv, ivec2(9), 4, 0.6, u_salt + 11));
     vec3 c = mix(vec3(0.28, 0.25, 0.23), vec3(0.66, 0.60, 0.53), strata) * (0.55 + 0.9 * fine);
     vec3 lichen = mix(vec3(0.55, 0.56, 0.38), vec3(0.75, 0.55, 0.25), strata);
     c = mix(c, lichen, 0.6 * smoothstep(0.60, 0.72, fbm(uv, ivec2(10), 4, 0.6, u_salt + 9)));
@@ -283,7 +283,7 @@ void main() {
     else if (k == 4) c = bark(uv);
     else if (k == 5) c = plaster(uv, vec3(0.80, 0.74, 0.64));
     else if (k == 6) c = rock(uv);
-    else if (k == 7) c = grass(uv, vec3(0.08, 0.13, 0.03), vec3(0.42, 0.50, 0.14));
+    else if (k == 7) c = grass(uv, vec3(0.08, 0.13, 0.03), vec3(0.32, 0.38, 0.11));
     else if (k == 8) c = pebbles(uv, vec3(0.42, 0.35, 0.27), 0.55);
     else if (k == 9) c = sand(uv);
     else if (k == 10) c = snow(uv);

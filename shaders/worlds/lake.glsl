@@ -3,6 +3,7 @@
 #define HAS_TERRAIN 1
 #define HAS_WATER 1
 #define HAS_GROUND 0
+#define TERRAIN_STRIDE 0.85
 #define TERRAIN_STEPS 72
 #define MAX_BOUNCES 4
 #define HAS_LAMPS 0

@@ -1,6 +1,7 @@
 // Unit shapes. A primitive is a unit shape under an affine map, so a ray keeps its parameter t.
 const int BOX = 0, SPHERE = 1, CYLINDER = 2, CONE = 3, CARD = 4, LEAF_BALL = 5, LEAF_CONE = 6,
           PRISM = 7, ROCK = 8, ARCH = 9;
+const float LEAF_CELLS = 6.5; // leaves across a unit of foliage
 const float FAR = 1e9;
 const vec2 MISS = vec2(FAR, -FAR);
 
@@ -79,12 +80,12 @@ float arch_hit(vec3 o, vec3 d, vec2 s, float near) {
 }
 // Foliage is two shells with holes: the first leaf met.
 float leaf_hit(int shape, vec3 o, vec3 d, vec2 s, float near, float seed) {
-    float cells = shape == LEAF_BALL ? 4.5 : 6.0, best = FAR;
+    float cells = LEAF_CELLS, best = FAR;
     for (int side = 0; side < 3; side++) {
         float t = side == 0 ? s.y : side == 1 ? mix(s.x, s.y, 0.3) : s.x;
         vec3 p = o + d * t;
         float rim = shape == LEAF_CONE ? 0.9 * smoothstep(-0.2, -1.0, p.y) : 0.0;
-        bool leaf = leaf_cell(p, cells, seed) > 0.16 + 0.5 * rim && (shape == LEAF_BALL || p.y > -0.98);
+        bool leaf = leaf_cell(p, cells, seed) > (shape == LEAF_BALL ? 0.34 : 0.2) + 0.5 * rim && (shape == LEAF_BALL || p.y > -0.98);
         if (leaf && t > near && s.x <= s.y) best = t;
     }
     return best;

@@ -82,10 +82,9 @@ void primitive_surface(int entry, vec3 p, vec3 rd, float footprint, inout Surfac
         s.albedo = tint.rgb * (0.35 + 0.65 * (q.y * 0.5 + 0.5)) * (0.8 + 0.4 * fract(size.x * 57.0 + more.z));
         s.normal = normalize(vec3(n.x, 2.0, n.z));
     } else if (shape == LEAF_BALL || shape == LEAF_CONE) {
-        float cells = shape == LEAF_BALL ? 4.5 : 6.0;
-        float id_value = fract(leaf_cell(floor(q * cells) / cells, cells, more.z) * 13.7);
+        float id_value = fract(leaf_cell(floor(q * LEAF_CELLS) / LEAF_CELLS, LEAF_CELLS, more.z) * 13.7);
         vec4 c = textureLod(u_textures, vec3(uv, paint.x), lod);
-        s.albedo = tint.rgb * (0.45 + 0.9 * c.rgb / 0.35 * 0.5) * (0.7 + 0.6 * id_value);
+        s.albedo = tint.rgb * (0.12 + 0.95 * c.g) * (0.6 + 0.7 * id_value);
         s.albedo *= shape == LEAF_CONE ? 0.55 + 0.45 * smoothstep(-1.0, 0.2, q.y) : 1.0;
         s.normal = normalize(n + 0.8 * (vec3(id_value, fract(id_value * 7.0), fract(id_value * 31.0)) - 0.5));
         s.openness = 0.55 + 0.45 * smoothstep(-1.0, 0.6, q.y);
