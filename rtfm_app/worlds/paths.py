@@ -80,15 +80,18 @@ def is_free(scene: Scene, walker: Walker) -> bool:
     return distance[0] > CLEARANCE and distance[1] > 0.4 and distance[2] > 0.25
 
 
-def drop_in(scene: Scene, rng, near=None) -> Walker:
-    """A free place, mostly 1.2 to 6 m from something worth seeing and looking at it.
+def drop_in(scene: Scene, rng, near: Walker | None = None) -> Walker:
+    """A free place, mostly 1.2 to 7 m from something worth seeing and looking at it; if `near` (a
+    walker) is given, within 6 m of it where there is room.
 
     Raises:
         ValueError: the scene has no free place (a fault of its family).
     """
     eye, pitch = rng.uniform(1.4, 2.0), rng.normal(-0.08, 0.1)
-    for _ in range(3000):
+    for attempt in range(3000):
         cx, cz, radius = scene.walk[int(rng.integers(len(scene.walk)))]
+        if near is not None and attempt < 1500:
+            cx, cz, radius = near.x, near.z, 6.0
         x, z = np.array([cx, cz]) + rng.uniform(-1, 1, 2) * radius
         yaw = rng.uniform(0, 2 * math.pi)
         if len(scene.interest):
@@ -124,7 +127,7 @@ def advance(scene: Scene, walker: Walker, move: str, target, side: float, rng) -
             break
         if is_free(scene, step):
             return step
-    return drop_in(scene, rng)
+    return drop_in(scene, rng, near=walker)
 
 
 def stepped(walker: Walker, move: str, target, side: float, rng) -> Walker:
