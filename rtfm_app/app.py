@@ -36,6 +36,9 @@ from .worker import WorkerHandle, WorkerOptions
 log = logging.getLogger(__name__)
 HEAT_STRENGTH = 0.75
 ICONIFIED_WAIT_S = 0.05
+AWAKE_S = 0.6
+RESTING_INTERVAL_S = 0.1
+SOFTWARE_CAP = 45
 
 
 def run_app(
@@ -106,7 +109,7 @@ class App:
         self._counted_input = 0.0
         self._surroundings: walking.Surroundings | None = None
         self._last_swap = time.perf_counter()
-        self._next_frame = self._last_swap
+        self._next_frame = self._last_look = self._last_swap
         self._screenshots: list[Path] = []
         self._savers: list[threading.Thread] = []
         self._apply_preferences(None)
@@ -123,13 +126,14 @@ class App:
             self.window.poll()
             controls = self._controls(started)
             self._move(controls, started)
+            self._last_look = started
             self._submit()
             self.controller.receive()
             self._take()
-            drawing = time.perf_counter()
-            self._draw()
-            swapped = time.perf_counter()
-            self._measure(started, drawing, swapped, controls)
+            if self._draws_now(started):
+                drawing = time.perf_counter()
+                self._draw()
+                self._measure(started, drawing, time.perf_counter(), controls)
             if on_frame is not None:
                 on_frame(self)
             if exit_after_s is not None and self._is_over(exit_after_s, scripted_world):
@@ -147,7 +151,7 @@ class App:
         pad = self.gamepad.read()
         if pad is not None:
             self.inputs.pad(pad, now)
-        controls = self.inputs.take(now - self._last_swap)
+        controls = self.inputs.take(now - self._last_look)
         for action in controls.actions:
             self._act(action)
         return controls
@@ -192,7 +196,7 @@ class App:
             if arrived:
                 self.controller.glide = None
         else:
-            dt = now - self._last_swap
+            dt = now - self._last_look
             state.camera = walking.step(state.camera, controls, dt, self._surroundings)
         if state.camera.flying != flying:
             state.toast("Flying: Space up, C down" if state.camera.flying else "Walking")
@@ -228,12 +232,23 @@ class App:
         self._surroundings = walking.Surroundings.of_frame(taken.frame)
         self.controller.ask_thumbnails(a.frame_id for a in taken.frame.attended)
 
+    def _draws_now(self, now: float) -> bool:
+        """Whether this display frame is worth drawing: always while something moves or has just
+        happened, now and then else, so that a resting program leaves the machine alone."""
+        state = self.state
+        moving = state.camera.velocity.any() or self.controller.glide is not None
+        newest = max(self.window.touched_at, state.taken_at, self._input_time)
+        waiting = state.progress is not None or state.view_is_old
+        if moving or waiting or self._screenshots or now - newest < AWAKE_S:
+            return True
+        return now - self._last_swap > RESTING_INTERVAL_S
+
     def _draw(self) -> None:
         window, state = self.window, self.state
         if window.iconified:
             time.sleep(ICONIFIED_WAIT_S)
         state.captured, state.full_screen = window.captured, window.full_screen
-        window.begin()
+        window.begin(self.interface.visible)
         if state.world is None or self.view.frame is None:
             window.gl.clear(*BACKGROUND)
         else:
@@ -244,6 +259,7 @@ class App:
                 smooth=state.preferences.smooth_frames,
                 heat=HEAT_STRENGTH if state.preferences.show_coverage else 0.0,
             )
+        window.end_world()
         requests = self.interface.draw(state)
         self._save_screenshots()
         window.swap()
@@ -255,7 +271,9 @@ class App:
 
     def _measure(self, started: float, drawing: float, swapped: float, controls: Controls) -> None:
         measured = self.state.measured
-        measured.display.add((swapped - self._last_swap) * 1e3)
+        interval = swapped - self._last_swap
+        if interval < RESTING_INTERVAL_S or started - self._last_swap < RESTING_INTERVAL_S / 2:
+            measured.display.add(interval * 1e3)
         measured.outside_gl.add((drawing - started + self.interface.python_s) * 1e3)
         if controls.newest_event:
             measured.warp.add((swapped - controls.newest_event) * 1e3)
@@ -267,7 +285,8 @@ class App:
 
     def _pace(self) -> None:
         """Sleep until the next display frame is due; a missed one is not made up for."""
-        interval = 1.0 / self.state.preferences.frame_rate_cap
+        cap = self.state.preferences.frame_rate_cap
+        interval = 1.0 / (min(cap, SOFTWARE_CAP) if self.window.software else cap)
         now = time.perf_counter()
         self._next_frame = max(self._next_frame + interval, now - interval)
         if self._next_frame > now:

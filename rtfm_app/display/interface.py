@@ -8,7 +8,7 @@ from imgui_bundle import imgui
 
 from ..preferences import Preferences
 from . import theme
-from .overlay import OverlayView, draw_notices, draw_overlay
+from .overlay import OverlayView, central_pixels, draw_notices, draw_overlay
 from .start_screen import draw_quit_hint, draw_start_screen
 from .state import AppState
 from .textures import TextureCache
@@ -17,7 +17,8 @@ from .window import Window
 
 class Interface:
     """After `draw`, `clicked_world` tells whether the user clicked past every panel into the
-    world, and `python_s` how long the interface took, without GL."""
+    world, `python_s` how long the interface took, without GL, and `visible` the part of the window
+    (x, y, width, height in pixels) that docked panels leave free, None = all."""
 
     def __init__(self, window: Window, preferences: Preferences, layout: str):
         self._window = window
@@ -27,6 +28,7 @@ class Interface:
         self.overlay = OverlayView()
         self.clicked_world = False
         self.python_s = 0.0
+        self.visible: tuple[int, int, int, int] | None = None
         if layout:
             imgui.load_ini_settings_from_memory(layout)
         theme.load_fonts()
@@ -48,6 +50,8 @@ class Interface:
         io = imgui.get_io()
         self.clicked_world = imgui.is_mouse_clicked(0) and not io.want_capture_mouse
         self.python_s = time.perf_counter() - started
+        covering = state.world is not None and state.show_overlay
+        self.visible = central_pixels(self._window.framebuffer_size) if covering else None
         self._window.end_interface()
         return requests
 

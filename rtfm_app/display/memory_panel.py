@@ -116,7 +116,7 @@ def _draw_frames(state: AppState, view: MapView, draw, place, size, middle) -> N
     visible = (np.abs(spots - middle) < np.array(size) / 2 + em(1)).all(1)
     shown = np.flatnonzero(visible)[-MOST_DRAWN:]
     weights = {a.frame_id: a.weight for a in _attended(state)}
-    walker = place(state.camera.position[[0, 2]])
+    walker = tuple(float(v) for v in place(state.camera.position[[0, 2]]))
     mouse = imgui.get_mouse_pos()
     nearest, nearest_distance = None, em(0.9)
     for row in shown:

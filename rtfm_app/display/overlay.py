@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 
 from imgui_bundle import imgui
@@ -17,7 +18,7 @@ from .textures import TextureCache
 from .theme import em
 from .world_panel import WorldView, draw_world
 
-PANELS = ("Generation", "Memory", "Performance", "World", "Controls")
+PANELS = ("Picture", "Memory", "Speed", "World", "Keys")
 PANEL_WIDTH = 22.0
 DOCK = 0x5254464D  # any fixed number: saved layouts refer to it
 
@@ -29,7 +30,7 @@ class OverlayView:
     map: MapView = field(default_factory=MapView)
     world: WorldView = field(default_factory=WorldView)
     keys: KeysView = field(default_factory=KeysView)
-    front: str | None = "Generation"
+    front: str | None = "Picture"
     arranged: bool = False
 
 
@@ -64,11 +65,11 @@ def _draw_panels(state: AppState, view: OverlayView, textures: TextureCache) -> 
     imgui.dock_space_over_viewport(dock, imgui.get_main_viewport(), flags)
     view.arranged = True
     draw = {
-        "Generation": lambda: draw_generation(state),
+        "Picture": lambda: draw_generation(state),
         "Memory": lambda: draw_memory(state, view.map, textures),
-        "Performance": lambda: draw_performance(state),
+        "Speed": lambda: draw_performance(state),
         "World": lambda: draw_world(state, view.world),
-        "Controls": lambda: draw_controls(state, view.keys),
+        "Keys": lambda: draw_controls(state, view.keys),
     }
     requests: list = []
     for name in PANELS:
@@ -95,3 +96,20 @@ def _arrange(dock: int) -> None:
     for name in PANELS:
         internal.dock_builder_dock_window(name, split.id_at_dir)
     internal.dock_builder_finish(dock)
+
+
+def central_pixels(framebuffer: tuple[int, int]) -> tuple[int, int, int, int] | None:
+    """Where no panel is docked: (x, y, width, height) in framebuffer pixels."""
+    node = internal.dock_builder_get_central_node(DOCK)
+    if node is None:
+        return None
+    viewport = imgui.get_main_viewport()
+    scale_x = framebuffer[0] / max(viewport.size.x, 1)
+    scale_y = framebuffer[1] / max(viewport.size.y, 1)
+    left, top = node.pos.x - viewport.pos.x, node.pos.y - viewport.pos.y
+    return (
+        int(left * scale_x),
+        int(top * scale_y),
+        math.ceil(node.size.x * scale_x) + 1,
+        math.ceil(node.size.y * scale_y) + 1,
+    )

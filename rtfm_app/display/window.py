@@ -56,6 +56,7 @@ class Window:
         self.captured = False
         self.dropped: list[Path] = []
         self.pressed_key: str | None = None
+        self.touched_at = time.perf_counter()
         self._cursor = (0.0, 0.0)
         self._windowed: tuple[int, int, int, int] | None = None
         _prepare_software_gl()
@@ -112,10 +113,18 @@ class Window:
     def poll(self) -> None:
         glfw.poll_events()
 
-    def begin(self) -> None:
-        """Clear the screen; the world is drawn after this, before `begin_interface`."""
+    def begin(self, visible: tuple[int, int, int, int] | None = None) -> None:
+        """Ready for drawing the world, before `begin_interface`. `visible` (x, y, width, height in
+        pixels from the top left) leaves out what panels will cover."""
+        width, height = self.framebuffer_size
         self.gl.screen.use()
-        self.gl.viewport = (0, 0, *self.framebuffer_size)
+        self.gl.viewport = (0, 0, width, height)
+        if visible is not None:
+            x, y, w, h = visible
+            self.gl.scissor = (x, height - y - h, w, h)
+
+    def end_world(self) -> None:
+        self.gl.scissor = None
 
     def begin_interface(self) -> None:
         imgui.backends.opengl3_new_frame()
@@ -127,7 +136,11 @@ class Window:
         imgui.backends.opengl3_render_draw_data(imgui.get_draw_data())
 
     def swap(self) -> None:
+        """Show what was drawn. A software renderer works behind our back and would let drawn
+        frames queue up until some call waits for all of them: so wait for each."""
         glfw.swap_buffers(self._handle)
+        if self.software:
+            self.gl.finish()
 
     def read_pixels(self) -> np.ndarray:
         """What has been drawn: (H, W, 3) uint8, row 0 at the top."""
@@ -204,8 +217,21 @@ class Window:
         glfw.set_scroll_callback(self._handle, lambda w, dx, dy: self.on_scroll(dy))
         glfw.set_window_focus_callback(self._handle, lambda w, on: self.on_focus(bool(on)))
         glfw.set_drop_callback(self._handle, lambda w, paths: self.on_drop(paths))
+        for register in (
+            glfw.set_mouse_button_callback,
+            glfw.set_char_callback,
+            glfw.set_framebuffer_size_callback,
+            glfw.set_window_refresh_callback,
+            glfw.set_cursor_enter_callback,
+        ):
+            register(self._handle, self._touched)
+
+    def _touched(self, *_event) -> None:
+        """Something happened that the interface may have to show."""
+        self.touched_at = time.perf_counter()
 
     def on_key(self, code: int, action: int) -> None:
+        self._touched()
         name = KEY_NAMES.get(code)
         if name is None or action == glfw.REPEAT:
             return
@@ -221,21 +247,25 @@ class Window:
         self.inputs.key(name, action == glfw.PRESS, time.perf_counter())
 
     def on_cursor(self, x: float, y: float) -> None:
+        self._touched()
         if self.captured:
             dx, dy = x - self._cursor[0], y - self._cursor[1]
             self.inputs.mouse_moved(dx, dy, time.perf_counter())
         self._cursor = (x, y)
 
     def on_scroll(self, notches: float) -> None:
+        self._touched()
         if self.captured or not imgui.get_io().want_capture_mouse:
             self.inputs.wheel(notches, time.perf_counter())
 
     def on_focus(self, focused: bool) -> None:
+        self._touched()
         if not focused:
             self.inputs.released_all()
             self.capture(False)
 
     def on_drop(self, paths) -> None:
+        self._touched()
         self.dropped += [Path(p) for p in paths]
 
     def take_pressed_key(self) -> str | None:

@@ -1,0 +1,134 @@
+"""Pictures of every screen and panel, without a display server:
+
+    python -m rtfm_app.display.screenshots OUT_DIR [--world FILE] [--engine MODULE:FACTORY]
+
+Each is written at 1280x720, and at twice the scale as `*-2x.png`. Look at them after a change.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+from .. import messages as m
+from ..app import App, run_app, write_png
+from ..worker import DEFAULT_ENGINE, WorkerOptions
+from .overlay import PANELS
+from .state import PathQuestion
+
+SETTLE_FRAMES = 12
+LONGEST_S = 90.0
+
+
+class Tour:
+    """Goes from scene to scene; called after each display frame."""
+
+    def __init__(self, out: Path, suffix: str, scenes):
+        self._out = out
+        self._suffix = suffix
+        self._scenes: Iterator[str] = scenes
+        self._current: str | None = None
+        self._frames = 0
+        self._begun = time.monotonic()
+
+    def __call__(self, app: App) -> None:
+        app.window.touched_at = time.perf_counter()  # never rest: every frame is drawn
+        if time.monotonic() - self._begun > LONGEST_S:
+            raise TimeoutError(f"the scene after {self._current!r} does not come up")
+        self._frames += 1
+        if self._frames < SETTLE_FRAMES:
+            return
+        if self._current:
+            write_png(app.window.read_pixels(), self._out / f"{self._current}{self._suffix}.png")
+            print(f"{self._current}{self._suffix}.png")
+        self._current, self._frames = next(self._scenes, None), 0
+        if self._current is None:
+            app.window.request_close()
+
+
+def scenes(app_of, world: Path | None) -> Iterator[str]:
+    """Sets up one scene after the other; yields its name when it stands ("" = wait on)."""
+    app: App = app_of()
+    while app.state.catalogue.loading or not app.state.worker_ready:
+        yield ""
+    yield "start"
+    app.controller.ask_path("picture")
+    yield "ask-picture"
+    app.state.question = None
+    if world is None:
+        return
+    app.controller.open_path(world)
+    yield "opening"
+    while app.state.taken is None or not app.state.world_stats:
+        yield ""
+    app.state.hint_until = time.monotonic() + 60
+    yield "hint"
+    app.state.hint_until = 0.0
+    for panel in PANELS:
+        app.interface.overlay.front = panel
+        yield ""
+        yield f"panel-{panel.lower()}"
+    yield from _other_scenes(app)
+
+
+def _other_scenes(app: App) -> Iterator[str]:
+    state = app.state
+    state.preferences = replace(state.preferences, show_coverage=True)
+    yield "coverage"
+    state.preferences = replace(state.preferences, show_coverage=False)
+    state.camera = replace(state.camera, yaw=state.camera.yaw + 0.5)
+    state.show_overlay = False
+    yield "turned-without-panels"
+    state.show_overlay = True
+    state.toast("A notice: the screenshot was saved.")
+    state.toast("A warning: this world is open read-only.", "warning")
+    state.toast("An error: the disk is full; what waits is kept and tried again.", "error")
+    yield "notices"
+    state.toasts.clear()
+    state.question = PathQuestion("copy", "/somewhere/copy.rtfm")
+    yield "ask-copy"
+    state.question = None
+    state.failure = m.WorkerFailed("RuntimeError: out of memory", "Traceback \u2026")
+    yield "failure"
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("out", type=Path)
+    parser.add_argument("--world", type=Path, help="a world file or a picture to show")
+    parser.add_argument("--engine", default=DEFAULT_ENGINE)
+    parser.add_argument("--path", action="append", default=[], help="where the engine's module is")
+    parsed = parser.parse_args(arguments)
+    with tempfile.TemporaryDirectory() as scratch:
+        world = _copy_of(parsed.world, Path(scratch)) if parsed.world else None
+        for suffix, scale, size in (("", 1.0, (1280, 720)), ("-2x", 2.0, (2560, 1440))):
+            _tour(parsed, world, suffix, scale, size)
+    return 0
+
+
+def _tour(parsed, world: Path | None, suffix: str, scale: float, size: tuple[int, int]) -> None:
+    current: list[App] = []
+    tour = Tour(parsed.out, suffix, scenes(lambda: current[0], world))
+
+    def on_frame(app: App) -> None:
+        current[:] = [app]
+        tour(app)
+
+    options = WorkerOptions(engine=parsed.engine, paths=tuple(parsed.path))
+    run_app(headless=True, worker_options=options, size=size, scale=scale, on_frame=on_frame)
+
+
+def _copy_of(world: Path, folder: Path) -> Path:
+    """The tour changes nothing of the user's: it looks at a copy."""
+    target = folder / world.name
+    target.write_bytes(world.read_bytes())
+    return target
+
+
+if __name__ == "__main__":
+    sys.exit(main())
