@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -15,6 +15,7 @@ from ..geometry import check_pose
 from . import codec
 from .schema import (
     KINDS,
+    MAX_HEIGHT,
     MAX_IMAGE_BYTES,
     MAX_JSON_BYTES,
     MAX_MASK_BYTES,
@@ -281,6 +282,9 @@ def _check_row(row: tuple) -> None:
     types = (int, str, bytes, float, int, int, int, float, int, (int, type(None)), int)
     if not all(isinstance(value, kind) for value, kind in zip(row, types, strict=True)):
         raise codec.DamagedFrame(f"frame {row[0]}: a value of the wrong type")
+    height, width = row[4:6]
+    if not 9 <= height <= MAX_HEIGHT or height % 9 or width != height // 9 * 16:
+        raise codec.DamagedFrame(f"frame {row[0]}: an impossible size, {width}x{height}")
 
 
 def read_thumbnail(connection: sqlite3.Connection, frame_id: int) -> bytes:
@@ -320,6 +324,9 @@ def read_table(connection: sqlite3.Connection, path: Path) -> FrameTable:
 
 def _table_of(columns: list[tuple]) -> FrameTable:
     ids, poses, fov_y, kinds, created, pinned, cells = columns
+    for values, kind in zip(columns, (int, bytes, float, str, float, int, int), strict=True):
+        if set(map(type, values)) - {kind, bool}:
+            raise ValueError(f"a value that is not {kind.__name__}")
     if any(len(pose) != 128 for pose in poses):
         raise ValueError("a pose that is not 16 numbers")
     kind_index = {name: index for index, name in enumerate(KINDS)}
@@ -402,10 +409,10 @@ def delete_frames(connection: sqlite3.Connection, frame_ids: Iterable[int]) -> N
         connection.executemany(statement, keys)
 
 
-def count_kinds(connection: sqlite3.Connection) -> dict[str, tuple[int, int]]:
+def count_kinds(query: Callable[[str], list[tuple]]) -> dict[str, tuple[int, int]]:
     """Kind -> (live frames, stored bytes)."""
     counts = dict.fromkeys(KINDS, (0, 0))
-    for kind, count, size in connection.execute(
+    for kind, count, size in query(
         "SELECT kind, count(*), sum(bytes) FROM frames "
         "WHERE deleted = 0 AND superseded_by IS NULL GROUP BY kind"
     ):

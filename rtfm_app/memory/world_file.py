@@ -64,7 +64,9 @@ class WorldFile:
         save_error: the SaveError that keeps the last changes in memory, None while all is well.
     """
 
-    def __init__(self, path: Path, connection: sqlite3.Connection, lock: WriterLock | None):
+    def __init__(
+        self, path: Path, connection: sqlite3.Connection, meta: dict, lock: WriterLock | None
+    ):
         self.path = path
         self.read_only = lock is None
         self.save_error: SaveError | None = None
@@ -76,7 +78,6 @@ class WorldFile:
         self._waiting_state: dict[str, str] = {}
         self._timer: threading.Timer | None = None
         self._key = schema.file_key(path)
-        meta = database.read_meta(connection, path)
         self.name: str = meta["name"]
         self.created: float = meta["created"]
         self.start_pose: np.ndarray = meta["start_pose"]
@@ -143,11 +144,12 @@ class WorldFile:
             connection = schema.connect(path, read_only=read_only)
             schema.migrate(connection, path, may_write=lock is not None)
             schema.check_schema(connection, path)
+            meta = database.read_meta(connection, path)
             if lock is not None:
                 connection.execute("PRAGMA journal_mode = WAL")
                 connection.execute("PRAGMA synchronous = NORMAL")
                 connection.execute("PRAGMA foreign_keys = ON")
-            return cls(path, connection, lock)
+            return cls(path, connection, meta, lock)
         except BaseException as error:
             if connection is not None:
                 connection.close()
@@ -321,23 +323,32 @@ class WorldFile:
         """(deleted, replaces, superseded_by) of a frame; KeyError if unknown."""
         if self._waiting_frames:
             self.flush()
-        row = self._connection.execute(
+        found = self._query(
             "SELECT deleted, replaces, superseded_by FROM frames WHERE id = ?", (frame_id,)
-        ).fetchone()
-        if row is None:
+        )
+        if not found:
             raise KeyError(f"no frame {frame_id} in {self.path}")
-        return row
+        return found[0]
 
     def _is_live(self, frame_id: int) -> bool:
         if any(item.replaces == frame_id for item in self._waiting_frames.values()):
             return False
         if frame_id in self._waiting_frames:
             return True
-        row = self._connection.execute(
-            "SELECT 1 FROM frames WHERE id = ? AND deleted = 0 AND superseded_by IS NULL",
-            (frame_id,),
-        ).fetchone()
-        return row is not None
+        return bool(
+            self._query(
+                "SELECT 1 FROM frames WHERE id = ? AND deleted = 0 AND superseded_by IS NULL",
+                (frame_id,),
+            )
+        )
+
+    def _query(self, sql: str, values: tuple = ()) -> list[tuple]:
+        try:
+            return self._connection.execute(sql, values).fetchall()
+        except sqlite3.Error as error:
+            raise UnreadableWorld(
+                f"{self.path}: is damaged ({error}); `rtfm verify` tells what can be saved"
+            ) from error
 
     # state and journal
 
@@ -346,10 +357,8 @@ class WorldFile:
         with self._mutex:
             text = self._waiting_state.get(key)
             if text is None:
-                row = self._connection.execute(
-                    "SELECT value FROM state WHERE key = ?", (key,)
-                ).fetchone()
-                text = row[0] if row else None
+                found = self._query("SELECT value FROM state WHERE key = ?", (key,))
+                text = found[0][0] if found else None
         return None if text is None else rows.parse_json(text, f"{self.path}: state {key}")
 
     def set_state(self, key: str, value) -> None:
@@ -372,15 +381,15 @@ class WorldFile:
         """The journal from its beginning (of one kind), what still waits included."""
         with self._mutex:
             waiting = list(self._waiting_journal)
-            last = self._connection.execute("SELECT max(id) FROM journal").fetchone()[0] or 0
+            last = self._query("SELECT max(id) FROM journal")[0][0] or 0
         position = 0
         while position < last:
             with self._mutex:
-                chunk = self._connection.execute(
+                chunk = self._query(
                     "SELECT id, time, kind, payload FROM journal "
                     "WHERE id > ? AND id <= ? ORDER BY id LIMIT 1000",
                     (position, last),
-                ).fetchall()
+                )
             if not chunk:
                 break
             position = chunk[-1][0]
@@ -484,7 +493,7 @@ class WorldFile:
     def stats(self) -> dict:
         """Live frames by kind, their bytes, times (seconds since 1970) and the size on disk."""
         with self._mutex:
-            counts = rows.count_kinds(self._connection)
+            counts = rows.count_kinds(self._query)
             for frame in self._waiting_frames.values():
                 kind, size = counts[frame.kind]
                 counts[frame.kind] = (kind + 1, size + frame.bytes)
