@@ -36,7 +36,8 @@ class Card:
 
 
 class Catalogue:
-    """`starters` and `worlds` are lists of `Card`, replaced whole as reading goes on."""
+    """`starters` and `worlds` are lists of `Card`, replaced whole as reading goes on;
+    `problem` says why something could not be listed."""
 
     def __init__(
         self,
@@ -46,6 +47,7 @@ class Catalogue:
         self.starters: list[Card] = []
         self.worlds: list[Card] = []
         self.loading = False
+        self.problem: str | None = None
         self._read_starters = read_starters or starter_cards
         self._read_worlds = read_worlds or world_cards
         self._thread: threading.Thread | None = None
@@ -68,6 +70,8 @@ class Catalogue:
             if not self.starters:
                 self.starters = self._read_starters()
             self.worlds = self._read_worlds()
+        except (ValueError, OSError) as error:
+            self.problem = str(error)
         finally:
             self.loading = False
 

@@ -15,6 +15,7 @@ from ..resources import shader
 
 MAX_SHIFT = 0.6
 FULL_CONFIDENCE = 0.5
+NEAREST = 4.0
 ENLARGE_BELOW = 400
 TEXTURES = ("u_frame", "u_soft", "u_planes")
 
@@ -130,14 +131,13 @@ class FrameView:
         return self._variants[defines]
 
     def _upload(self, name: str, pixels: np.ndarray) -> None:
-        """Write (H, W, C) uint8 or float32 into the texture of this name."""
+        """Write (H, W, 4) uint8 into the texture of this name."""
         height, width, components = pixels.shape
         texture = self._textures.get(name)
         if texture is None or texture.size != (width, height):
             if texture is not None:
                 texture.release()
-            dtype = "f1" if pixels.dtype == np.uint8 else "f4"
-            texture = self._gl.texture((width, height), components, dtype=dtype)
+            texture = self._gl.texture((width, height), components)
             texture.filter = (self._gl.LINEAR, self._gl.LINEAR)
             texture.repeat_x = texture.repeat_y = False
             self._textures[name] = texture
@@ -167,11 +167,13 @@ def _softened(image: np.ndarray) -> np.ndarray:
 
 
 def _planes_of(frame: Frame) -> np.ndarray:
-    """Inverse distance, damped where the frame is unsure, and the imagined share: (h, w, 2)."""
-    planes = np.empty((*frame.inverse_depth.shape, 2), np.float32)
+    """(h, w, 4) uint8: r = inverse distance, damped where the frame is unsure, as the square root
+    of its share of NEAREST; g = the imagined share. Bytes, because software samples them fast."""
+    planes = np.zeros((*frame.inverse_depth.shape, 4), np.uint8)
     trust = np.clip(frame.confidence / FULL_CONFIDENCE, 0.0, 1.0)
-    planes[..., 0] = np.clip(np.nan_to_num(frame.inverse_depth), 0.0, 5.0) * trust
-    planes[..., 1] = frame.unseen / np.float32(255)
+    near = np.clip(np.nan_to_num(frame.inverse_depth), 0.0, NEAREST) * trust
+    planes[..., 0] = np.sqrt(near / NEAREST) * 255 + 0.5
+    planes[..., 1] = frame.unseen
     return planes
 
 

@@ -37,7 +37,7 @@ def draw_start_screen(state: AppState, textures: TextureCache) -> list:
     imgui.pop_style_var(2)
     columns, margin = _columns(viewport.size.x)
     imgui.set_cursor_pos((0, 0))
-    imgui.begin_child("##page", (0, 0), 0, imgui.WindowFlags_.nav_flattened)
+    imgui.begin_child("##page", (0, 0), imgui.ChildFlags_.nav_flattened)
     imgui.set_cursor_pos((margin, em(2.2)))
     imgui.begin_group()
     requests += _header(state, viewport.size.x - 2 * margin)
@@ -112,7 +112,9 @@ def _own_worlds(state: AppState, columns: int, textures: TextureCache) -> list:
         return _section(state, "Your worlds", state.catalogue.worlds, columns, textures)
     imgui.dummy((1, em(0.2)))
     theme.sized_text("Your worlds", theme.HEADING_SIZE)
-    if state.catalogue.loading:
+    if state.catalogue.problem:
+        theme.text(state.catalogue.problem, theme.WARNING)
+    elif state.catalogue.loading:
         theme.text("Reading\u2026" + "." * (int(time.monotonic() * 3) % 3), theme.FAINT)
     else:
         theme.text("None yet. Open a starter world, or make one from a picture.", theme.FAINT)
@@ -140,7 +142,7 @@ def _draw_card(card: Card, textures: TextureCache) -> bool:
         corner, end, theme.color(theme.HOVER if hovered else theme.RAISED, 0.75), rounding
     )
     picture_end = (end[0], corner.y + picture_height)
-    top = imgui.ImDrawFlags_.round_corners_top
+    top = imgui.ImDrawFlags_.round_top
     if card.thumbnail is not None:
         texture = textures.get(card.key, card.thumbnail)
         draw.add_image_rounded(

@@ -8,7 +8,7 @@ in vec2 v_ndc;
 out vec4 o_color;
 
 uniform sampler2D u_frame;
-uniform sampler2D u_planes;    // r: inverse distance along the axis, 1/m; g: 1 where imagined
+uniform sampler2D u_planes;    // r: root of the inverse distance / NEAREST; g: 1 where imagined
 uniform mat3 u_to_frame;       // newest camera axes -> axes of the frame's camera
 uniform vec3 u_shift;          // newest camera position in the frame's axes, metres
 uniform vec2 u_tan_view;       // tan of half the field of view of the window (x, y)
@@ -17,6 +17,12 @@ uniform vec2 u_size;           // of the frame in pixels
 uniform float u_heat;          // strength of the coverage map
 uniform sampler2D u_soft;      // the frame, small and blurred
 
+const float NEAREST = 4.0;       // 1/m
+#ifdef SHARP
+const int ROUNDS = 3;
+#else
+const int ROUNDS = 1;
+#endif
 const vec3 DEEP = vec3(0.055, 0.062, 0.075);
 
 vec2 to_uv(vec2 p) { return p * vec2(0.5, -0.5) + 0.5; }
@@ -64,9 +70,9 @@ void main() {
     vec2 p = point.xy / (max(-point.z, 0.02) * u_tan_frame);
 #ifdef SMOOTH
     vec3 ray = point;
-    for (int i = 0; i < 2; ++i) {
-        float near = textureLod(u_planes, to_uv(clamp(p, -1.0, 1.0)), 0.0).r * -point.z;
-        point = ray + u_shift * near;
+    for (int i = 0; i < ROUNDS; ++i) {
+        float root = textureLod(u_planes, to_uv(clamp(p, -1.0, 1.0)), 0.0).r;
+        point = ray + u_shift * (root * root * NEAREST * -point.z);
         p = point.xy / (max(-point.z, 0.02) * u_tan_frame);
     }
 #endif
