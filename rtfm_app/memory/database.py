@@ -30,7 +30,7 @@ def new_meta(
     values = {
         "name": name,
         "created": time.time(),
-        "start_pose": check_pose(start_pose).tolist(),
+        "start_pose": rows.rigid_pose(start_pose).tolist(),
         "fov_y_radians": rows.check_fov(fov_y_radians),
         "source_to_world": None,
         "provenance": provenance,
@@ -64,7 +64,7 @@ def read_meta(connection: sqlite3.Connection, path: Path) -> dict:
     try:
         found = connection.execute("SELECT key, value FROM meta LIMIT 100").fetchall()
         meta = {key: rows.parse_json(value, key) for key, value in found}
-        meta["start_pose"] = check_pose(meta["start_pose"])
+        meta["start_pose"] = rows.rigid_pose(meta["start_pose"])
         meta["fov_y_radians"] = rows.check_fov(meta["fov_y_radians"])
         if meta["source_to_world"] is not None:
             meta["source_to_world"] = check_similarity(meta["source_to_world"])

@@ -116,29 +116,35 @@ class EncodedFrame:
         return codec.digest(self.id, self.kind, self.pose, self.fov_y, self.created, blobs)
 
 
-def encode(frame: StoredFrame, created: float) -> EncodedFrame:
-    """Check a frame and turn it into bytes (id 0 until `with_id`).
-
-    Raises:
-        ValueError: bad kind, pose, field of view, picture or mask.
-    """
+def check(frame: StoredFrame) -> None:
+    """Raise ValueError for a bad kind, pose, field of view, picture or mask."""
     if frame.kind not in KINDS:
         raise ValueError(f"a frame's kind must be one of {', '.join(KINDS)}, got {frame.kind!r}")
     if frame.replaces is not None and frame.kind != "edit":
         raise ValueError(f"only an edit can replace a frame, got kind {frame.kind!r}")
-    image = codec.check_image(frame.image)
-    valid = frame.valid
-    if valid is not None:
-        valid = np.asarray(valid)
-        if valid.dtype != bool or valid.shape != image.shape[:2]:
-            raise ValueError(f"a mask must be bool {image.shape[:2]}, got {valid.dtype}")
-        if valid.all():
-            valid = None
+    check_pose(frame.camera_to_world)
+    check_fov(frame.fov_y_radians)
+    shape = codec.check_image(frame.image).shape[:2]
+    if frame.valid is not None:
+        valid = np.asarray(frame.valid)
+        if valid.dtype != bool or valid.shape != shape:
+            raise ValueError(f"a mask must be bool {shape}, got {valid.dtype} {valid.shape}")
+
+
+def encode(frame: StoredFrame, created: float) -> EncodedFrame:
+    """Check a frame and turn it into bytes (id 0 until `with_id`).
+
+    Raises:
+        ValueError: as `check`.
+    """
+    check(frame)
+    image = np.ascontiguousarray(frame.image)
+    valid = None if frame.valid is None or np.all(frame.valid) else np.asarray(frame.valid)
     return EncodedFrame(
         id=0,
         kind=frame.kind,
-        pose=codec.pose_bytes(_rigid_pose(frame.camera_to_world)),
-        fov_y=check_fov(frame.fov_y_radians),
+        pose=codec.pose_bytes(rigid_pose(frame.camera_to_world)),
+        fov_y=float(frame.fov_y_radians),
         height=image.shape[0],
         width=image.shape[1],
         valid_cells=codec.valid_cells(valid),
@@ -183,7 +189,7 @@ def decode(encoded: EncodedFrame) -> StoredFrame:
     )
 
 
-def _rigid_pose(camera_to_world) -> np.ndarray:
+def rigid_pose(camera_to_world) -> np.ndarray:
     """The pose itself, bit for bit, if its rotation is as good as float64 gives; else cleaned."""
     clean = check_pose(camera_to_world)
     given = np.asarray(camera_to_world, np.float64)

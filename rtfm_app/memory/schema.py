@@ -84,6 +84,10 @@ _open_files: dict[tuple[int, int], int] = {}
 class UnreadableWorld(ValueError):
     """The file is missing, foreign, newer, truncated or too damaged to read at all."""
 
+    def __init__(self, message: str):
+        # SQLite quotes what it does not understand, over several lines if need be
+        super().__init__(message.replace("\n", " ")[:1000])
+
 
 def create_schema(connection: sqlite3.Connection) -> None:
     """Write the tables, the application id and the version into an empty database."""
