@@ -61,7 +61,8 @@ def resolve_world(name_or_path: str | Path) -> Path:
     Raises:
         ValueError: there is none; worlds of similar names are suggested.
     """
-    path = _path_of(str(name_or_path))
+    given = Path(name_or_path)
+    path = given if is_path(str(given)) and given.exists() else _path_of(str(name_or_path))
     if path.is_file():
         return path
     if path.is_dir():
