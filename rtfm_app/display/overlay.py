@@ -31,6 +31,7 @@ class OverlayView:
     world: WorldView = field(default_factory=WorldView)
     keys: KeysView = field(default_factory=KeysView)
     front: str | None = "Picture"
+    unfocus: bool = False
     arranged: bool = False
 
 
@@ -78,8 +79,10 @@ def _draw_panels(state: AppState, view: OverlayView, textures: TextureCache) -> 
         imgui.end()
     if view.front is not None:
         imgui.set_window_focus(view.front)
+        view.front, view.unfocus = None, True
+    elif view.unfocus:  # the tab is in front now; the keyboard goes back to the world
         imgui.set_window_focus(None)
-        view.front = None
+        view.unfocus = False
     return requests
 
 

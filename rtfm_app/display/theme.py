@@ -59,8 +59,8 @@ def apply_style(scale: float) -> None:
     style.scrollbar_size = 11
     style.scrollbar_rounding = 6
     style.grab_min_size = 11
-    style.window_border_size = style.frame_border_size = style.tab_border_size = 0
-    style.popup_border_size = 1
+    style.frame_border_size = style.tab_border_size = 0
+    style.popup_border_size = style.window_border_size = 1
     style.window_title_align = (0.0, 0.5)
     style.window_menu_button_position = imgui.Dir.none
     style.docking_separator_size = 2
