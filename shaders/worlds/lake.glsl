@@ -3,8 +3,8 @@
 #define HAS_TERRAIN 1
 #define HAS_WATER 1
 #define HAS_GROUND 0
-#define TERRAIN_STRIDE 0.85
-#define TERRAIN_STEPS 72
+#define TERRAIN_STRIDE 1.0
+#define TERRAIN_STEPS 64
 #define MAX_BOUNCES 4
 #define HAS_LAMPS 0
 #define HAS_CARDS 1

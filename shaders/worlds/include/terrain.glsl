@@ -29,7 +29,7 @@ float trace_terrain(vec3 ro, vec3 rd, float to, float travelled) {
             return hit < to ? hit : FAR;
         }
         last_t = t; last_d = d;
-        t += max(d * TERRAIN_STRIDE, 0.05 + 0.010 * t);
+        t += max(d * TERRAIN_STRIDE, 0.05 + 0.014 * t);
         if (t > to) break;
     }
     return FAR;

@@ -129,15 +129,12 @@ vec3 lamp_light(vec3 n, vec3 p, vec3 geometric, float path, bool full) {
 vec3 lit(Surface s, vec3 p, vec3 geometric, vec3 rd, float path, bool full) {
     float sun = s.sun, facing = dot(s.normal, u_sun);
     if (s.kind == LEAF) facing = 0.35 + 0.65 * facing;
-    if (facing > 0.0 && sun > 0.01 && path < 160.0) sun *= trace_shadow(p + geometric * 0.01, u_sun, 90.0, 0.022);
+    if (facing > 0.0 && sun > 0.01 && path < 160.0) sun *= trace_shadow(p + geometric * 0.01, u_sun, 60.0, 0.022);
     float open = s.openness;
     if (full && path < 60.0) {
         int ignored;
         vec3 d = normalize(geometric + vec3(0.31, 0.35, 0.24));
-        float t = trace_grid(p + geometric * 0.02, d, 0.01, 2.2, ignored);
-        d = normalize(geometric + vec3(-0.42, 0.2, -0.37));
-        float t2 = trace_grid(p + geometric * 0.02, d, 0.01, 1.4, ignored);
-        open *= 0.35 + 0.65 * (0.5 * sqrt(t / 2.2) + 0.5 * sqrt(t2 / 1.4));
+        open *= 0.35 + 0.65 * sqrt(trace_grid(p + geometric * 0.02, d, 0.01, 1.6, ignored) / 1.6);
     }
     float up = 0.5 + 0.5 * s.normal.y;
     vec3 around = (u_zenith * 0.7 + u_horizon * 0.3) * up + (u_sun_color * max(u_sun.y, 0.0) * 0.10 + u_horizon * 0.22) * (1.0 - up);
@@ -263,7 +260,7 @@ void main() {
         }
         vec3 c = lit(s, p, geometric, rd, path, bounce == 0);
         if (bounce == 0 && u_masks > 0 && (s.sun < 0.5 || dot(s.normal, u_sun) <= 0.0
-            || trace_shadow(p + geometric * 0.01, u_sun, 90.0, 0.022) < 0.5)) mask |= 8;
+            || trace_shadow(p + geometric * 0.01, u_sun, 60.0, 0.022) < 0.5)) mask |= 8;
         float fresnel = s.gloss * (0.06 + 0.94 * pow(1.0 - abs(dot(rd, s.normal)), 5.0));
         bool again = fresnel * through.g > 0.015 && bounce < MAX_BOUNCES - 1;
         col += through * c * (again ? 1.0 - fresnel : 1.0);
