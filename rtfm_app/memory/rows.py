@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import sqlite3
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -318,8 +318,12 @@ def read_table(connection: sqlite3.Connection, path: Path) -> FrameTable:
         found = connection.execute(
             "SELECT id, pose, fov_y, kind, created, pinned, valid_cells FROM frames "
             "WHERE deleted = 0 AND superseded_by IS NULL ORDER BY id"
-        ).fetchall()
-        columns = list(zip(*found, strict=True)) or [()] * 7
+        )
+        columns: list[list] = [[] for _ in range(7)]
+        # by chunks: a hundred thousand row tuples at once keep the garbage collector busy
+        while chunk := found.fetchmany(2000):
+            for column, values in zip(columns, zip(*chunk, strict=True), strict=True):
+                column.extend(values)
         return _table_of(columns)
     except (sqlite3.Error, ValueError, TypeError, OverflowError, KeyError) as error:
         raise UnreadableWorld(
@@ -328,7 +332,7 @@ def read_table(connection: sqlite3.Connection, path: Path) -> FrameTable:
         ) from error
 
 
-def _table_of(columns: list[tuple]) -> FrameTable:
+def _table_of(columns: Sequence[Sequence]) -> FrameTable:
     ids, poses, fov_y, kinds, created, pinned, cells = columns
     for values, kind in zip(columns, (int, bytes, float, str, float, int, int), strict=True):
         if set(map(type, values)) - {kind, bool}:
@@ -417,13 +421,12 @@ def delete_frames(connection: sqlite3.Connection, frame_ids: Iterable[int]) -> N
 
 def count_kinds(query: Callable[[str], list[tuple]]) -> dict[str, tuple[int, int]]:
     """Kind -> (live frames, stored bytes)."""
-    counts = dict.fromkeys(KINDS, (0, 0))
-    for kind, count, size in query(
-        "SELECT kind, count(*), sum(bytes) FROM frames "
-        "WHERE deleted = 0 AND superseded_by IS NULL GROUP BY kind"
-    ):
-        counts[kind] = (count, size)
-    return counts
+    columns = ", ".join(
+        f"count(*) FILTER (WHERE kind = '{kind}'), total(bytes) FILTER (WHERE kind = '{kind}')"
+        for kind in KINDS
+    )
+    found = query(f"SELECT {columns} FROM frames WHERE deleted = 0 AND superseded_by IS NULL")[0]
+    return {kind: (found[2 * i], int(found[2 * i + 1])) for i, kind in enumerate(KINDS)}
 
 
 def to_json(value, where: str) -> str:
