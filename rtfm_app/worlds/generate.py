@@ -1,6 +1,7 @@
 """Training clips from the ray-marched worlds.
 
     python -m rtfm_app.worlds.generate --out data/clips --families lake,objects --seeds 0-200
+    python -m rtfm_app.worlds.generate --preview sheet.png --seeds 8,9
 
 Clips that exist are skipped, so an interrupted run goes on where it stopped.
 """
@@ -12,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import typer
+from PIL import Image
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from ..training.clips import Clip, save_clip, split_of
@@ -100,18 +102,35 @@ def generate(out: Path, families: list[str], seeds: list[int], scenes: int, fram
     return len(jobs)
 
 
+def contact_sheet(families: list[str], seeds: list[int], views: int = 4, height: int = HEIGHT):
+    """Picture (H, W, 3) uint8 with a row for each place: `views` poses of one path."""
+    renderer, width, rows = WorldRenderer(), height * 16 // 9, []
+    for family in families:
+        for seed in seeds:
+            renderer.load(make_scene(family, seed))
+            path = make_path(renderer.scene, seed * 1000, 4 * views)
+            shots = [renderer.render(pose, path.fov_y_radians, height * 3 // 2, width * 3 // 2)
+                     for pose in path.poses[::4]]  # fmt: skip
+            rows.append(np.concatenate([shrink_image(s.image, height, width) for s in shots], 1))
+    return np.concatenate(rows)
+
+
 def main(
-    out: Path = typer.Option(..., help="folder of the clips"),
+    out: Path = typer.Option(Path("data/clips"), help="folder of the clips"),
     families: str = typer.Option("all", help="comma list, or all"),
     seeds: str = typer.Option("0-19", help="like 0-200 or 3,8,9"),
     scenes: int = typer.Option(1, help="clips of each place"),
     frames: int = typer.Option(16, help="frames of each clip"),
+    preview: Path = typer.Option(None, help="write a contact sheet here instead of clips"),
 ) -> None:
     names = list(FAMILIES) if families == "all" else families.split(",")
     try:
         unknown = [name for name in names if name not in FAMILIES]
         if unknown:
             raise ValueError(f"no family {unknown[0]!r}; there are {', '.join(FAMILIES)}")
+        if preview:
+            Image.fromarray(contact_sheet(names, parse_seeds(seeds))).save(preview)
+            return
         written = generate(out, names, parse_seeds(seeds), scenes, frames)
     except ValueError as error:
         typer.echo(str(error), err=True)
