@@ -215,7 +215,7 @@ def insert(connection: sqlite3.Connection, frame: EncodedFrame) -> None:
             frame.fov_y,
             frame.height,
             frame.width,
-            int(np.uint64(frame.valid_cells).astype(np.int64)),
+            _signed(frame.valid_cells),
             frame.created,
             int(frame.pinned),
             frame.replaces,
@@ -316,7 +316,8 @@ def read_table(connection: sqlite3.Connection, path: Path) -> FrameTable:
     """
     try:
         found = connection.execute(
-            "SELECT id, pose, fov_y, kind, created, pinned, valid_cells FROM frames "
+            "SELECT id, pose, fov_y, CASE kind WHEN 'seed' THEN 0 WHEN 'generated' THEN 1 "
+            "WHEN 'edit' THEN 2 ELSE 9 END, created, pinned, valid_cells FROM frames "
             "WHERE deleted = 0 AND superseded_by IS NULL ORDER BY id"
         )
         columns: list[list] = [[] for _ in range(7)]
@@ -333,27 +334,39 @@ def read_table(connection: sqlite3.Connection, path: Path) -> FrameTable:
 
 
 def _table_of(columns: Sequence[Sequence]) -> FrameTable:
+    """A checked table of id, pose, fov_y, kind (index), created, pinned, valid_cells (signed)."""
     ids, poses, fov_y, kinds, created, pinned, cells = columns
-    for values, kind in zip(columns, (int, bytes, float, str, float, int, int), strict=True):
-        if set(map(type, values)) - {kind, bool}:
-            raise ValueError(f"a value that is not {kind.__name__}")
-    if any(len(pose) != 128 for pose in poses):
+    if set(map(type, poses)) - {bytes} or set(map(len, poses)) - {128}:
         raise ValueError("a pose that is not 16 numbers")
-    kind_index = {name: index for index, name in enumerate(KINDS)}
     table = FrameTable(
-        ids=np.array(ids, np.int64),
+        ids=_typed(ids, np.int64),
         camera_to_world=np.frombuffer(b"".join(poses), "<f8").reshape(-1, 4, 4),
-        fov_y=np.array(fov_y, np.float64),
-        kind=np.array([kind_index[name] for name in kinds], np.int8),
-        created=np.array(created, np.float64),
-        pinned=np.array(pinned, bool),
-        valid_cells=np.array(cells, np.int64).view(np.uint64),
+        fov_y=_typed(fov_y, np.float64),
+        kind=_typed(kinds, np.int64).astype(np.int8),
+        created=_typed(created, np.float64),
+        pinned=_typed(pinned, np.int64) != 0,
+        valid_cells=_typed(cells, np.int64).view(np.uint64),
     )
+    if not ((table.kind >= 0) & (table.kind < len(KINDS))).all():
+        raise ValueError("an unknown kind")
     if not rigid(table.camera_to_world).all():
         raise ValueError("a pose that is not a rotation and a position")
     if not ((table.fov_y >= 0.01) & (table.fov_y <= 3.1)).all():
         raise ValueError("an impossible field of view")
     return table
+
+
+def _signed(cells: int) -> int:
+    """64 bits as SQLite stores them."""
+    return int(np.uint64(cells).astype(np.int64))
+
+
+def _typed(values: Sequence, dtype) -> np.ndarray:
+    """An array of values that are of this type already; ValueError for any that is not."""
+    array = np.array(values) if values else np.empty(0, dtype)
+    if array.dtype != dtype:
+        raise ValueError(f"a value that is not {np.dtype(dtype).name}")
+    return array
 
 
 def rigid(poses: np.ndarray, tolerance: float = 1e-3) -> np.ndarray:
@@ -376,13 +389,19 @@ def with_waiting(table: FrameTable, waiting: Iterable[EncodedFrame]) -> FrameTab
         return table
     gone = [frame.replaces for frame in waiting if frame.replaces is not None]
     columns = [
-        (item.id, item.pose, item.fov_y, item.kind, item.created, item.pinned, item.valid_cells)
+        (
+            item.id,
+            item.pose,
+            item.fov_y,
+            KINDS.index(item.kind),
+            item.created,
+            int(item.pinned),
+            _signed(item.valid_cells),
+        )
         for item in waiting
         if item.id not in gone
     ]
-    ids, poses, fov_y, kinds, created, pinned, cells = zip(*columns, strict=True)
-    signed = tuple(int(np.uint64(value).astype(np.int64)) for value in cells)
-    added = _table_of([ids, poses, fov_y, kinds, created, pinned, signed])
+    added = _table_of(list(zip(*columns, strict=True)))
     keep = ~np.isin(table.ids, gone)
     return FrameTable(
         *(
