@@ -181,6 +181,13 @@ def test_clip_is_reproducible_and_complete(renderer, tmp_path):
     assert np.isfinite(clip.inverse_depth).all() and clip.inverse_depth.min() >= 0
 
 
+@pytest.mark.gl
+def test_contact_sheet_has_a_row_for_each_place():
+    sheet = generate.contact_sheet(["objects"], [8, 9], views=2, height=36)
+    assert sheet.shape == (72, 128, 3)
+    assert np.abs(sheet[:36].astype(int) - sheet[36:]).mean() > 5
+
+
 def test_existing_clips_are_not_made_again(tmp_path, monkeypatch):
     path = generate.clip_path(tmp_path, "lake", 3, 0)
     path.parent.mkdir(parents=True)

@@ -27,7 +27,7 @@ LAYERS = (
     "blocks", "litter", "books", "facade", "darkmarble",
 )
 # fmt: on
-PICTURES = 12
+PICTURES = 20
 LAYER_COUNT = len(LAYERS) + PICTURES
 WALLS = ("brick", "rubble", "planks", "plaster", "blocks", "cobbles", "metal", "mosaic", "fabric")
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from .builder import (
     ARCH,
+    BOX,
     CHROME,
     CYLINDER,
     LAYERS,
@@ -113,7 +114,7 @@ def wall(b: SceneBuilder, start, end, height: float, skin: Material, opening) ->
         middle = start + along * (first + last) / 2
         center = (middle[0], (low + high) / 2, middle[1])
         half = ((last - first) / 2, (high - low) / 2, THICK)
-        b.add(shape or 0, center, half, skin, yaw)
+        b.add(shape or BOX, center, half, skin, yaw)
 
     if opening is None:
         piece(0, length, 0, height)

@@ -9,6 +9,7 @@ import numpy as np
 
 from .builder import LAYERS, Material, Scene, SceneBuilder, sample_height
 from .gallery import gallery
+from .garden import garden
 from .kit import (
     any_material,
     bauble,
@@ -22,7 +23,7 @@ from .kit import (
     tuft,
 )
 from .moods import pick_mood
-from .nature import desert, forest, garden, snow
+from .nature import desert, forest, snow
 from .terrain import lake_valley
 from .village import night, village
 

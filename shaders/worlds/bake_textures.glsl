@@ -147,7 +147,7 @@ vec4 mosaic(vec2 uv) {
 vec4 fabric(vec2 uv) {
     float stripe = hash1(ivec2(int(floor(uv.x * 24.0)), 0), u_salt);
     float zig = step(0.5, fract(uv.y * 12.0 + abs(fract(uv.x * 12.0) - 0.5) * 1.0));
-    vec3 c = 0.5 + 0.4 * cos(6.2832 * (0.35 * stripe + 0.2 * zig + vec3(0.02, 0.28, 0.52)));
+    vec3 c = vec3(0.62, 0.52, 0.42) + 0.24 * cos(6.2832 * (0.35 * stripe + 0.2 * zig + vec3(0.02, 0.16, 0.36)));
     c *= 0.75 + 0.25 * zig;
     float weave = 0.5 + 0.5 * sin(uv.x * 804.0) * sin(uv.y * 804.0);
     return vec4(c * (0.75 + 0.3 * weave) * (0.8 + 0.4 * fbm(uv, ivec2(9), 4, 0.6, 1)), weave);

@@ -6,6 +6,7 @@
 #define MAX_BOUNCES 4
 #define HAS_LAMPS 1
 #define HAS_CARDS 0
+#define HAS_LEAVES 1
 #define HAS_ARCHES 1
 #include "include/shapes.glsl"
 #include "include/grid.glsl"

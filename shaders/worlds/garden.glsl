@@ -5,6 +5,7 @@
 #define HAS_GROUND 1
 #define HAS_LAMPS 0
 #define HAS_CARDS 1
+#define HAS_LEAVES 1
 #define HAS_ARCHES 1
 #define MAX_BOUNCES 3
 #include "include/shapes.glsl"

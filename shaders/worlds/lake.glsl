@@ -8,6 +8,7 @@
 #define MAX_BOUNCES 4
 #define HAS_LAMPS 0
 #define HAS_CARDS 1
+#define HAS_LEAVES 1
 #define HAS_ARCHES 0
 #include "include/shapes.glsl"
 #include "include/grid.glsl"

@@ -5,6 +5,7 @@
 #define HAS_GROUND 0
 #define HAS_LAMPS 0
 #define HAS_CARDS 0
+#define HAS_LEAVES 1
 #define HAS_ARCHES 1
 #define TERRAIN_STRIDE 1.3
 #define TERRAIN_STEPS 56

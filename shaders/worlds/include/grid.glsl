@@ -87,7 +87,8 @@ float trace_grid(vec3 ro, vec3 rd, float near, float to, out int found) {
         int entry = texelFetch(u_lists, ivec2(k & 1023, k >> 10), 0).r;
         vec3 o, d; float seed;
         to_local(entry >> 4, ro, rd, o, d, seed);
-        float t = first_hit(entry & 15, o, d, near, seed);
+        vec2 ignored;
+        float t = first_hit(entry & 15, o, d, near, seed, ignored);
         if (t < best) { best = t; found = entry; }
     }
     return best;

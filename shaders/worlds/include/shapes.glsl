@@ -90,9 +90,9 @@ float leaf_hit(int shape, vec3 o, vec3 d, vec2 s, float near, float seed) {
     }
     return best;
 }
-// Nearest visible t > near, or FAR.
-float first_hit(int shape, vec3 o, vec3 d, float near, float seed) {
-    vec2 s = span_convex(shape, o, d);
+// Nearest visible t > near, or FAR; `s` is the span inside the convex hull.
+float first_hit(int shape, vec3 o, vec3 d, float near, float seed, out vec2 s) {
+    s = span_convex(shape, o, d);
     float t = s.x <= s.y && s.x > near ? s.x : FAR;
 #if HAS_CARDS
     if (shape == CARD) {
@@ -104,17 +104,17 @@ float first_hit(int shape, vec3 o, vec3 d, float near, float seed) {
 #if HAS_ARCHES
     if (shape == ARCH) t = s.x <= s.y ? arch_hit(o, d, s, near) : FAR;
 #endif
+#if HAS_LEAVES
     if (shape == LEAF_BALL || shape == LEAF_CONE) t = leaf_hit(shape, o, d, s, near, seed);
+#endif
     return t;
 }
 // Where the ray enters a shape beyond `near` and leaves it (soft shadow measure).
 vec2 chord(int shape, vec3 o, vec3 d, float near, float seed) {
-    if (shape >= CARD && shape != PRISM && shape != ROCK) {
-        float t = first_hit(shape, o, d, near, seed);
-        return t < FAR ? vec2(t, t + 0.5) : MISS;
-    }
-    vec2 s = span_convex(shape, o, d);
-    return vec2(max(s.x, near), s.y);
+    vec2 s;
+    float t = first_hit(shape, o, d, near, seed, s);
+    bool convex = shape < CARD || shape == PRISM || shape == ROCK;
+    return convex ? vec2(max(s.x, near), s.y) : t < FAR ? vec2(t, t + 0.5) : MISS;
 }
 vec3 local_normal(int shape, vec3 p) {
     vec3 a = abs(p), box_n = a.x > a.y && a.x > a.z ? vec3(sign(p.x), 0, 0)

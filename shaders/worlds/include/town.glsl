@@ -1,4 +1,5 @@
 #define HAS_CARDS 1
+#define HAS_LEAVES 1
 #define HAS_ARCHES 1
 #include "include/shapes.glsl"
 #include "include/grid.glsl"
