@@ -12,7 +12,7 @@ import typer
 from typer.exceptions import TyperException
 
 from . import __version__
-from .commands import play, render, worlds
+from .commands import play, render, train, worlds
 from .memory.world_file import SaveError
 
 app = typer.Typer(
@@ -25,6 +25,7 @@ app = typer.Typer(
 worlds.add_to(app)
 render.add_to(app)
 play.add_to(app)
+train.add_to(app)
 
 
 def _show_version(wanted: bool) -> None:

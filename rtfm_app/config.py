@@ -45,8 +45,8 @@ class ModelConfig:
             raise ValueError(
                 f"preset {self.name}: dim {self.dim} / heads {self.heads} must divide by 8"
             )
-        if self.height % self.patch or self.width % self.patch:
-            raise ValueError(f"preset {self.name}: the picture must be whole patches")
+        if self.patch != 16 or self.height % 16 or self.width % 16:
+            raise ValueError(f"preset {self.name}: the picture must be whole 16 x 16 patches")
         if not math.isclose(self.width / self.height, ASPECT):
             raise ValueError(f"preset {self.name}: the picture must be 16:9")
 

@@ -15,6 +15,7 @@ Seeds are split once: seed % 10 == 8 is validation, 9 is test, the rest is train
 from __future__ import annotations
 
 import os
+import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -98,5 +99,5 @@ def load_clip(path: Path) -> Clip:
                 mood=str(data["mood"]),
                 masks=data.get("masks"),
             )
-    except (KeyError, OSError, ValueError) as error:
+    except (KeyError, OSError, ValueError, zipfile.BadZipFile) as error:
         raise ValueError(f"{path} is not a readable clip file: {error}") from error

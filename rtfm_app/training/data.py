@@ -7,7 +7,7 @@ come from one numpy generator whose state is part of a training checkpoint.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -80,10 +80,26 @@ class ClipPool:
     def __len__(self) -> int:
         return len(self._known)
 
-    def draw(self, rng: np.random.Generator) -> Clip:
-        names = sorted(self.families)
-        odds = np.array([self.weights.get(n, 1.0) for n in names])
-        family = self.families[names[rng.choice(len(names), p=odds / odds.sum())]]
+    @property
+    def longest(self) -> int:
+        """Frames of the longest clip."""
+        return max((len(c.images) for family in self.families.values() for c in family), default=0)
+
+    def draw(self, rng: np.random.Generator, frames: int) -> Clip:
+        """A clip of at least `frames` frames.
+
+        Raises:
+            ValueError: the folder has none.
+        """
+        fitting = {
+            name: clips
+            for name in sorted(self.families)
+            if (clips := [c for c in self.families[name] if len(c.images) >= frames])
+        }
+        if not fitting:
+            raise ValueError(f"{self.folder} has no clip of {frames} frames or more to train on")
+        odds = np.array([self.weights.get(name, 1.0) for name in fitting])
+        family = list(fitting.values())[rng.choice(len(fitting), p=odds / odds.sum())]
         return family[rng.integers(len(family))]
 
 
@@ -139,13 +155,13 @@ def _take(clip: Clip, chosen: np.ndarray, rng: np.random.Generator, augment: boo
 def make_batch(
     pool: ClipPool, shape: Shape, rng: np.random.Generator, augment: bool = True
 ) -> Batch:
-    """Draw one batch."""
+    """Draw one batch; where all clips are short, with fewer memory frames than asked for."""
+    shape = replace(shape, memory=max(0, min(shape.memory, pool.longest - shape.targets)))
     scenes = []
-    while len(scenes) < shape.scenes:
-        clip = pool.draw(rng)
-        if len(clip.images) >= shape.memory + shape.targets:
-            chosen = _choose_frames(rng, len(clip.images), shape)
-            scenes.append(_take(clip, chosen, rng, augment))
+    for _ in range(shape.scenes):
+        clip = pool.draw(rng, shape.memory + shape.targets)
+        chosen = _choose_frames(rng, len(clip.images), shape)
+        scenes.append(_take(clip, chosen, rng, augment))
     return batch_of(scenes, shape)
 
 

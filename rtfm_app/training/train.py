@@ -1,4 +1,4 @@
-"""`python -m rtfm_app.training.train --data CLIPS --out RUN`: train the frame model.
+"""`rtfm train --data CLIPS --out RUN`: train the frame model.
 
 Resumes to the step from RUN/checkpoint.pt (weights, EMA, optimizers, data generator, torch
 generator). The learning rate is constant after a warm-up and falls to zero over the last share of
@@ -7,7 +7,6 @@ the run (warmup-stable-decay), so that a run can be made longer at any time.
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import signal
@@ -21,6 +20,7 @@ from torch.nn import functional as F
 
 from ..config import PRESETS
 from ..model.checkpoint import load_model, save_weights
+from ..model.fast import compile_for_training
 from ..model.frame_model import FrameModel, Pages, compose
 from ..model.pointer import read_memory
 from .data import Batch, ClipPool, Shape, draw_shape, make_batch
@@ -29,7 +29,9 @@ from .losses import LossWeights, pointer_losses, state_loss, truth_of
 
 @dataclass(frozen=True)
 class TrainConfig:
-    """`minutes` counts training time over all resumptions; `decay` is the last share of it."""
+    """`minutes` counts training time over all resumptions. In the last share `decay` of it the
+    learning rate falls to zero, in the last share `undepthed` known distance teaches nothing but
+    the gate."""
 
     data: Path
     out: Path
@@ -40,7 +42,8 @@ class TrainConfig:
     learning_rate: float = 1e-3
     weight_decay: float = 0.01
     warmup_steps: int = 100
-    decay: float = 0.25
+    decay: float = 0.3
+    undepthed: float = 0.15
     ema: float = 0.998
     save_minutes: float = 4.0
     compile: bool = True
@@ -118,7 +121,6 @@ class Trainer:
                               weight_decay=config.weight_decay, fused=True),
         ]  # fmt: skip
         self.step, self.seconds = 0, 0.0
-        self.history: list[dict] = []
         self.checkpoint = config.out / "checkpoint.pt"
         config.out.mkdir(parents=True, exist_ok=True)
         if self.checkpoint.exists():
@@ -157,6 +159,10 @@ class Trainer:
         warm = min(1.0, (self.step + 1) / config.warmup_steps)
         return config.learning_rate * warm * min(1.0, max(0.01, (1 - done) / config.decay))
 
+    def loss_weights(self) -> LossWeights:
+        done = self.seconds / (self.config.minutes * 60)
+        return LossWeights().without_depth() if done > 1 - self.config.undepthed else LossWeights()
+
     def train_step(self, pool: ClipPool) -> dict[str, float]:
         batch = make_batch(pool, draw_shape(self.rng, self.config.targets), self.rng)
         n, _, h, w = batch.targets.shape
@@ -167,7 +173,7 @@ class Trainer:
             for group in optimizer.param_groups:
                 group["lr"] = rate
             optimizer.zero_grad()
-        losses = losses_of(self.model, batch, t, noise, LossWeights())
+        losses = losses_of(self.model, batch, t, noise, self.loss_weights())
         losses["total"].backward()
         norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
         if torch.isfinite(norm):
@@ -245,35 +251,39 @@ def preview(trainer: Trainer, pool: ClipPool, path: Path) -> None:
     Image.fromarray(grid).save(path)
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--preset", default="embedded", choices=sorted(PRESETS))
-    parser.add_argument("--init-from", type=Path)
-    parser.add_argument("--minutes", type=float, default=60)
-    parser.add_argument("--targets", type=int, default=8)
-    parser.add_argument("--learning-rate", type=float, default=1e-3)
-    parser.add_argument("--no-compile", action="store_true")
-    parser.add_argument("--family-weight", action="append", default=[], metavar="NAME=WEIGHT")
-    arguments = parser.parse_args()
-    weights = tuple((n, float(w)) for n, w in (item.split("=") for item in arguments.family_weight))
-    config = TrainConfig(
-        data=arguments.data, out=arguments.out, preset=arguments.preset,
-        init_from=arguments.init_from, minutes=arguments.minutes, targets=arguments.targets,
-        learning_rate=arguments.learning_rate, compile=not arguments.no_compile,
-        family_weights=weights,
-    )  # fmt: skip
+def parse_family_weights(items: list[str]) -> tuple[tuple[str, float], ...]:
+    """`NAME=WEIGHT` items as pairs.
+
+    Raises:
+        ValueError: an item of another form.
+    """
+    pairs = []
+    for item in items:
+        name, _, weight = item.partition("=")
+        try:
+            pairs.append((name, float(weight)))
+        except ValueError as error:
+            raise ValueError(f"family weight {item!r} must look like office=0.5") from error
+    return tuple(pairs)
+
+
+def run_training(config: TrainConfig) -> None:
+    """Train until `config.minutes` are used up or SIGTERM asks to stop.
+
+    Raises:
+        ValueError: an unknown preset, unreadable weights or an empty data folder.
+    """
+    if config.preset not in PRESETS:
+        raise ValueError(f"preset {config.preset!r} is unknown; use one of {', '.join(PRESETS)}")
+    pool = ClipPool(config.data, "train", dict(config.family_weights))
+    if not len(pool):
+        raise ValueError(
+            f"{config.data} holds no training clips; make some with "
+            "`python -m rtfm_app.worlds.generate`"
+        )
     trainer = Trainer(config)
     if config.compile:
-        from ..model.fast import compile_for_training
-
         compile_for_training(trainer.model)
-    pool = ClipPool(config.data, "train", dict(weights))
     validation = ClipPool(config.data, "validation")
-    print(f"{len(pool)} training clips, {sum(map(len, pool.families.values()))} loaded", flush=True)
+    print(f"{len(pool)} training clips", flush=True)
     trainer.run(pool, validation if len(validation) else None)
-
-
-if __name__ == "__main__":
-    main()

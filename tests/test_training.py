@@ -1,0 +1,142 @@
+"""Training: what is taught is true, and a run resumes to the step."""
+
+import numpy as np
+import pytest
+import torch
+
+from rtfm_app.config import PRESETS, ModelConfig
+from rtfm_app.geometry import invert_pose, pixel_rays, pose_from_yaw_pitch
+from rtfm_app.training.clips import Clip, load_clip, save_clip, split_of
+from rtfm_app.training.data import ClipPool, Shape, make_batch
+from rtfm_app.training.losses import truth_of
+from rtfm_app.training.train import TrainConfig, Trainer, clean_state
+
+TINY = ModelConfig("tiny", dim=64, depth=1, heads=2, planes=8, refine_channels=16)
+FOV = 1.0
+WALL = 4.0
+
+
+def wall_clip(seed: int, frames: int = 6) -> Clip:
+    """Frames of a textured wall at z = -4, seen by a camera that strafes and turns."""
+    rng = np.random.default_rng(seed)
+    waves = rng.uniform(0.5, 4.0, (3, 2))
+    rays = pixel_rays(144, 256, FOV)
+    poses, images, depths = [], [], []
+    for index in range(frames):
+        pose = pose_from_yaw_pitch((0.4 * index, 1.6, -0.1 * index), 0.06 * index, 0.0)
+        world = rays @ pose[:3, :3].T
+        reach = (-WALL - pose[2, 3]) / world[..., 2]
+        point = pose[:3, 3] + world * reach[..., None]
+        shade = np.sin(point[..., None, :2] * waves).prod(-1)
+        images.append(((shade + 1) * 127).astype(np.uint8))
+        depths.append(1 / reach[::2, ::2])
+        poses.append(pose)
+    return Clip(
+        np.stack(images), np.stack(depths).astype(np.float16), np.stack(poses), FOV, "wall", seed
+    )
+
+
+@pytest.fixture(scope="module")
+def clips(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("clips")
+    for seed in range(3):
+        save_clip(wall_clip(seed), folder)
+    return folder
+
+
+def test_seeds_are_split_once_and_for_all(clips, tmp_path):
+    assert [split_of(s) for s in (7, 8, 9, 10, 18, 29)] == [
+        "train", "validation", "test", "train", "validation", "test",
+    ]  # fmt: skip
+    path = save_clip(wall_clip(19), tmp_path)
+    assert path.parent.name == "test"
+    loaded = load_clip(path)
+    assert np.array_equal(loaded.images, wall_clip(19).images)
+    path.write_bytes(path.read_bytes()[:1000])
+    with pytest.raises(ValueError, match=path.name):
+        load_clip(path)
+
+
+def test_covered_is_what_a_memory_frame_really_shows(clips):
+    pool = ClipPool(clips, "train")
+    batch = make_batch(pool, Shape(2, 2, 2), np.random.default_rng(0), augment=False)
+    truth = truth_of(batch)
+    assert batch.memory_count == 2 and truth.visible.shape == (4, 2, 72, 128)
+    # Nothing stands in front of the wall, so visible means inside the memory frame's picture.
+    rays = pixel_rays(72, 128, FOV)
+    relative = batch.views.memory_from_target[0, 0].double().numpy()
+    relative[:3, 3] *= 4.0
+    point = (rays / (batch.rho[0, 0].numpy()[..., None] / 4.0)) @ relative[:3, :3].T
+    point = point + relative[:3, 3]
+    tan = np.tan(FOV / 2)
+    ndc = point[..., :2] / -point[..., 2:] / (tan * 16 / 9, tan)
+    inside = (np.abs(ndc) < 0.98).all(-1)
+    assert (truth.visible[0, 0].numpy()[inside] > 0).mean() > 0.98
+    outside = (np.abs(ndc) > 1.02).any(-1)
+    assert not truth.visible[0, 0].numpy()[outside].any()
+
+
+def test_augmentation_keeps_poses_and_pictures_together(clips):
+    """Mirrored, rescaled scenes must still re-project: the truth's coverage tells."""
+    pool = ClipPool(clips, "train")
+    for seed in range(6):
+        batch = make_batch(pool, Shape(1, 2, 2), np.random.default_rng(seed), augment=True)
+        views = batch.views.memory_from_target.double()
+        assert torch.allclose(
+            views[..., :3, :3] @ views[..., :3, :3].transpose(-1, -2),
+            torch.eye(3, dtype=torch.float64).expand(2, 2, 3, 3), atol=1e-5,
+        )  # fmt: skip
+        assert torch.linalg.det(views[..., :3, :3]).min() > 0.99
+        assert truth_of(batch).covered.mean() > 0.3
+
+
+def test_the_flow_state_is_the_low_pass_of_the_picture():
+    picture = torch.rand(2, 3, 144, 256)
+    assert torch.allclose(clean_state(picture)[0, 1, 3, 5], picture[0, 1, 12:16, 20:24].mean())
+
+
+def make_trainer(clips, out, monkeypatch):
+    monkeypatch.setitem(PRESETS, "tiny", TINY)
+    torch.set_num_threads(1)
+    return Trainer(TrainConfig(clips, out, preset="tiny", targets=2, warmup_steps=2))
+
+
+def test_a_resumed_run_is_the_same_run(clips, tmp_path, monkeypatch):
+    pool = ClipPool(clips, "train")
+    whole = make_trainer(clips, tmp_path / "whole", monkeypatch)
+    for _ in range(4):
+        whole.train_step(pool)
+    first = make_trainer(clips, tmp_path / "parts", monkeypatch)
+    for _ in range(2):
+        first.train_step(pool)
+    first.save()
+    second = make_trainer(clips, tmp_path / "parts", monkeypatch)
+    assert second.step == 2
+    for _ in range(2):
+        second.train_step(pool)
+    for name, value in whole.model.state_dict().items():
+        assert torch.equal(value, second.model.state_dict()[name]), name
+    for name, value in whole.ema.items():
+        assert torch.equal(value, second.ema[name]), name
+
+
+def test_training_learns_to_read_a_wall(clips, tmp_path, monkeypatch):
+    pool = ClipPool(clips, "train")
+    trainer = make_trainer(clips, tmp_path / "learn", monkeypatch)
+    history = [trainer.train_step(pool) for _ in range(16)]
+    planes = [h["planes"] for h in history if "planes" in h]
+    assert np.mean(planes[-3:]) < 0.85 * np.mean(planes[:3])
+
+
+def test_short_clips_give_fewer_memory_frames_and_an_empty_folder_says_so(clips, tmp_path):
+    pool = ClipPool(clips, "train")
+    batch = make_batch(pool, Shape(1, 2, 6), np.random.default_rng(0))
+    assert batch.memory_count == 4
+    with pytest.raises(ValueError, match="no clip"):
+        make_batch(ClipPool(tmp_path, "train"), Shape(1, 2, 1), np.random.default_rng(0))
+
+
+def test_poses_of_a_clip_are_rigid():
+    clip = wall_clip(1)
+    product = invert_pose(clip.camera_to_world) @ clip.camera_to_world
+    assert np.allclose(product, np.eye(4))
