@@ -139,7 +139,7 @@ class App:
             if exit_after_s is not None and self._is_over(exit_after_s, scripted_world):
                 break
             self._pace()
-        return self.controller.outcome
+        return self.controller.outcome if scripted_world else 0
 
     # ---- one display frame ----
 

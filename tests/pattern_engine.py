@@ -18,6 +18,7 @@ from rtfm_app.memory.index import SpatialIndex
 from rtfm_app.memory.world_file import StoredFrame, WorldFile
 
 PLANE = (36, 64)
+DEFAULTS = GenerationSettings()
 
 
 class PatternEngine:
@@ -27,9 +28,7 @@ class PatternEngine:
         self.delay_s = delay_s
         self.crash_beyond_x = crash_beyond_x
 
-    def step(
-        self, camera_to_world, settings=GenerationSettings(), *, overscan=1.0, kind="inter"
-    ) -> Frame:  # noqa: B008
+    def step(self, camera_to_world, settings=DEFAULTS, *, overscan=1.0, kind="inter") -> Frame:
         if camera_to_world[0, 3] > self.crash_beyond_x:
             os._exit(9)
         time.sleep(self.delay_s)
@@ -52,7 +51,7 @@ class PatternEngine:
             timings_ms={"retrieve": 0.4, "denoise": self.delay_s * 1e3, "total": 5.0},
         )
 
-    def advance(self, camera_to_world, settings=GenerationSettings(), *, velocity=None, overscan=1):  # noqa: B008
+    def advance(self, camera_to_world, settings=DEFAULTS, *, velocity=None, overscan=1):
         return self.step(camera_to_world, settings, overscan=overscan)
 
     def forget(self, frame_id: int) -> None:

@@ -157,8 +157,7 @@ def test_an_unsure_or_switched_off_guess_does_not_hold_anyone():
 def test_height_follows_a_slope_and_keeps_the_eye_height_found_first():
     state = standing(pitch=-0.2)
     for _ in range(10):
-        looking = replace(state)
-        around = scene(looking, lambda d: _hill(-looking.position[2] + d))
+        around = scene(state, lambda d, z=state.position[2]: _hill(d - z))
         state = walk(state, FORWARD, 0.3, around)
     ground = _hill(-state.position[2])
     assert state.position[2] < -3.5

@@ -143,6 +143,7 @@ def _draw_row(row: Row, settings: GenerationSettings) -> GenerationSettings:
     default = getattr(DEFAULTS, row.name)
     imgui.push_id(row.name)
     label_width = em(9.2)
+    right = imgui.get_cursor_pos_x() + imgui.get_content_region_avail().x
     imgui.align_text_to_frame_padding()
     theme.text(row.label)
     theme.tooltip(row.help)
@@ -152,7 +153,7 @@ def _draw_row(row: Row, settings: GenerationSettings) -> GenerationSettings:
     changed, new = _editor(row, value)
     theme.tooltip(row.help)
     if value != default:
-        imgui.same_line(imgui.get_content_region_max().x - em(1.55))
+        imgui.same_line(right - em(1.55))
         imgui.push_style_color(imgui.Col_.button, (0, 0, 0, 0))
         if imgui.button(ICONS.ICON_FA_ROTATE_LEFT):
             changed, new = True, default
