@@ -231,6 +231,11 @@ void main() {
         } else {
             primitive_surface(found, p, rd, footprint, s);
             geometric = s.normal;
+#if HAS_TERRAIN
+            // low things stand in the mountains' shadow as the ground does
+            float shade = textureLod(u_light, p.xz / u_tile, 1.0).z;
+            s.sun = mix(shade, 1.0, smoothstep(2.0, 25.0, p.y - height_at(p.xz, 1.0)));
+#endif
             if (what == 1 && s.kind == DIFFUSE) s.openness *= 0.7 + 0.3 * smoothstep(0.0, 0.7, p.y);
         }
         if (s.kind == MIRROR) {
