@@ -162,7 +162,7 @@ def guided_walk(
             own, the tour follows it; else it strolls forward, looks round, and comes back.
     """
     count = max(round(seconds * FRAMES_PER_SECOND), 1)
-    if seeds is not None and len(seeds) >= 8 and _length(seeds) > 1.0:
+    if seeds is not None and _is_a_walk(seeds):
         return _along(seeds, count)
     shares = np.linspace(0.0, 1.0, count)
     return [_stroll(start, share) for share in shares]
@@ -195,8 +195,14 @@ def _smooth(x: float) -> float:
     return x * x * (3 - 2 * x)
 
 
-def _length(poses: np.ndarray) -> float:
-    return float(np.linalg.norm(np.diff(poses[:, :3, 3], axis=0), axis=1).sum())
+def _is_a_walk(poses: np.ndarray) -> bool:
+    """Whether cameras (N, 4, 4) follow each other closely enough to be followed."""
+    if len(poses) < 8:
+        return False
+    metres = np.linalg.norm(np.diff(poses[:, :3, 3], axis=0), axis=1)
+    turns = rotation_angle(np.swapaxes(poses[:-1, :3, :3], 1, 2) @ poses[1:, :3, :3])
+    close = np.quantile(metres, 0.95) < 1.0 and np.quantile(turns, 0.95) < math.radians(30)
+    return bool(close and metres.sum() > 1.0)
 
 
 def _along(seeds: np.ndarray, count: int) -> list[np.ndarray]:

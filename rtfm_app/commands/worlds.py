@@ -1,4 +1,4 @@
-"""Commands that make, inspect and copy world files: new, list, info, verify, fork, compact."""
+"""Commands that make, inspect, copy and convert world files."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from ..exports import FORMATS, export_world
 from ..geometry import yaw_pitch_of
 from ..imports.panorama import world_from_panorama
 from ..imports.pictures import world_from_image
 from ..imports.source import WorldSource, build_world
 from ..imports.transforms import TransformsOptions, world_from_transforms
+from ..memory.export import FORMATS, export_world, import_folder
 from ..memory.world_file import UnreadableWorld, WorldFile, salvage_world, verify_world
 from ..starters import list_starters
 from ..worlds_folder import list_worlds, new_world_path, resolve_world
@@ -37,6 +37,7 @@ def add_to(app: typer.Typer) -> None:
     app.command("save-as")(fork)
     app.command("compact")(compact)
     app.command("export")(export)
+    app.command("import")(import_exported)
 
 
 def new(
@@ -202,10 +203,18 @@ def export(
     out: Path = typer.Option(..., help="A new folder, or a file for mp4."),
 ) -> None:
     """Write a world's frames for other programs."""
-    if file_format not in FORMATS:
-        raise ValueError(f"--format must be one of {', '.join(FORMATS)}, got {file_format}")
     with WorldFile.open(resolve_world(world), read_only=True) as opened:
         count = len(opened.frame_table())
         with progress_bar("frames", count) as advance:
-            export_world(opened, file_format, out, advance)
+            export_world(opened, out, file_format, lambda done, _: advance(done))
     print(f"{out}: {count} frames")
+
+
+def import_exported(
+    folder: Path = typer.Argument(..., help="A folder written by rtfm export."),
+    name: str = typer.Argument(..., help="Name of the new world."),
+) -> None:
+    """Make a world from an exported folder: the same poses and pixels."""
+    target = new_world_path(name)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    print(import_folder(folder, target))

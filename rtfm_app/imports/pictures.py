@@ -21,7 +21,7 @@ from ..geometry import ASPECT, pose_from_yaw_pitch
 from ..memory.world_file import StoredFrame
 from .source import WorldSource, check_fov_degrees
 
-FORMATS = ("JPEG", "MPO", "PNG", "WEBP")
+FORMATS = ("JPEG", "PNG", "WEBP")
 MAX_PIXELS = 100_000_000
 MAX_SIDE = 32_000
 MAX_SIXTEENTHS = 64

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from ..geometry import check_pose
-from ..memory.world_file import KINDS, StoredFrame
+from ..memory.world_file import StoredFrame
 from .alignment import estimate_scale, estimate_up, map_pose, similarity
 from .lens import Lens, undistorted_frame, widest_tan_y
 from .pictures import read_picture
@@ -25,8 +25,6 @@ from .source import WorldSource
 MAX_JSON_BYTES = 256 << 20
 CAMERA_MODELS = ("OPENCV", "OPENCV_FISHEYE", "PINHOLE", "SIMPLE_PINHOLE", "RADIAL", "SIMPLE_RADIAL")
 EXTENSIONS = ("", ".png", ".jpg", ".jpeg", ".webp")
-# Written by `rtfm export`: its pictures are world frames already, upright and in metres.
-OWN_KEY = "rtfm_world"
 
 
 @dataclass(frozen=True)
@@ -81,12 +79,11 @@ def world_from_transforms(
     entries = _selected(document, path, options)
     pictures = [_posed_picture(path, index, entry) for index, entry in entries]
     _check_files(path, pictures)
-    own = document.get(OWN_KEY) is not None
-    source_to_world = _source_to_world(pictures, options, own)
+    source_to_world = _source_to_world(pictures, options)
     first_size = read_picture(pictures[0].path, upright=False).image.size
     first_lens = _lens(document, pictures[0], *first_size)
     return WorldSource(
-        frames=_frames(document, pictures, source_to_world, own),
+        frames=_frames(document, pictures, source_to_world),
         count=len(pictures),
         start_pose=map_pose(source_to_world, pictures[0].camera_to_source),
         fov_y_radians=2 * math.atan(widest_tan_y(first_lens)),
@@ -164,11 +161,7 @@ def _check_files(path: Path, pictures: list[PosedPicture]) -> None:
         )
 
 
-def _source_to_world(
-    pictures: list[PosedPicture], options: TransformsOptions, own: bool
-) -> np.ndarray:
-    if own and options.scale is None and options.up is None:
-        return np.eye(4)
+def _source_to_world(pictures: list[PosedPicture], options: TransformsOptions) -> np.ndarray:
     poses = np.stack([picture.camera_to_source for picture in pictures])
     up = estimate_up(poses)
     if options.up is not None:
@@ -178,7 +171,7 @@ def _source_to_world(
 
 
 def _frames(
-    document: dict, pictures: list[PosedPicture], source_to_world: np.ndarray, own: bool
+    document: dict, pictures: list[PosedPicture], source_to_world: np.ndarray
 ) -> Iterator[StoredFrame]:
     for posed in pictures:
         image = read_picture(posed.path, upright=False).image
@@ -193,9 +186,8 @@ def _frames(
             picture, valid, fov = undistorted_frame(image, mask, lens)
         except ValueError as error:
             raise ValueError(f"{posed.where}: {error}") from error
-        kind = posed.entry.get("kind") if own and posed.entry.get("kind") in KINDS else "seed"
         pose = map_pose(source_to_world, posed.camera_to_source)
-        yield StoredFrame(kind, pose, fov, picture, valid)
+        yield StoredFrame("seed", pose, fov, picture, valid)
 
 
 def _lens(document: dict, posed: PosedPicture, width: int, height: int) -> Lens:

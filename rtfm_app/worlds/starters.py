@@ -2,7 +2,8 @@
 
     python -m rtfm_app.worlds.starters
 
-Writes `assets/starters/<name>/` (JPEG pictures and transforms.json); run again, it writes the same.
+Writes `assets/starters/<name>/` (JPEG pictures and transforms.json), and the thumbnails of all
+starter worlds; run again, it writes the same.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from rich.progress import track
 
 from ..geometry import pose_from_yaw_pitch, tangents, yaw_pitch_of
 from ..resources import asset
+from ..starters import list_starters, starter_source
 from .paths import make_path
 from .renderer import WorldRenderer, shrink_image
 from .scenes import make_scene
@@ -68,12 +70,20 @@ def render_place(renderer: WorldRenderer, family: str, seed: int, folder: Path) 
     return len(entries)
 
 
-def main(out: Path = typer.Option(None, help="Folder; the program's own starters if left out.")):
-    """Render all generated starter worlds."""
-    out = out or asset("starters")
+def write_thumbnails() -> None:
+    """The first view of every starter world, 512x288."""
+    for starter in list_starters():
+        first = next(iter(starter_source(starter).frames))
+        picture = Image.fromarray(first.image).resize((512, 288), Image.Resampling.LANCZOS)
+        picture.save(starter.thumbnail, quality=88, optimize=True)
+
+
+def main() -> None:
+    """Render all generated starter worlds, then the thumbnails."""
     renderer = WorldRenderer()
     for name, (family, seed) in track(PLACES.items(), description="starter worlds"):
-        typer.echo(f"{name}: {render_place(renderer, family, seed, out / name)} pictures")
+        render_place(renderer, family, seed, asset(f"starters/{name}"))
+    write_thumbnails()
 
 
 if __name__ == "__main__":
