@@ -161,7 +161,7 @@ def dress_wall(b: SceneBuilder, start, end, height: float, opening, outer: bool)
         reach = opening.width * 0.75
         spans = [(0.5, opening.at - reach), (opening.at + reach, length - 0.5)]
     inward = -np.sign(face @ ((start + end) / 2)) if outer else 0.0
-    for side in ((inward,) if outer else (1.0, -1.0)):
+    for side in (inward,) if outer else (1.0, -1.0):
         for low, high in spans:
             at = low
             while high - at > 0.7:

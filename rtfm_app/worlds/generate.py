@@ -121,7 +121,7 @@ def main(
     seeds: str = typer.Option("0-19", help="like 0-200 or 3,8,9"),
     scenes: int = typer.Option(1, help="clips of each place"),
     frames: int = typer.Option(16, help="frames of each clip"),
-    preview: Path = typer.Option(None, help="write a contact sheet here instead of clips"),
+    preview: Path | None = typer.Option(None, help="write a contact sheet here instead of clips"),
 ) -> None:
     names = list(FAMILIES) if families == "all" else families.split(",")
     try:

@@ -205,5 +205,3 @@ def random_thing(b: SceneBuilder, x, y, z, size: float) -> None:
     else:
         stairs(b, x, y, z, yaw, int(rng.integers(3, 8)), size * 1.5, skin)
     b.interest.append((x, y + size * 0.7, z))
-
-
