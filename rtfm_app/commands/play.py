@@ -10,6 +10,7 @@ from pathlib import Path
 import typer
 
 from ..config import GenerationSettings
+from ..memory.schema import check_header
 from ..memory.world_file import WorldFile
 from ..starters import list_starters
 from .render import draw, find_world, tour_views
@@ -64,7 +65,9 @@ def _target(name: str) -> Path:
     """A world file, or a picture, of which the window makes a world."""
     if name.lower().endswith(PICTURE_SUFFIXES) or (Path(name).is_file() and ".rtfm" not in name):
         return _checked_picture(Path(name))
-    return find_world(name)
+    path = find_world(name)
+    check_header(path)
+    return path
 
 
 def _checked_picture(path: Path) -> Path:
