@@ -231,12 +231,9 @@ class Controller:
         return True
 
     def _open_starter(self, name: str) -> None:
-        from .starters import open_starter
-
-        try:
-            self.open_path(open_starter(name))
-        except (ValueError, OSError) as error:
-            self.state.toast(str(error), "error")
+        self._leave_world()
+        self.state.progress = m.Progress("Opening")
+        self.worker.send(m.OpenStarterWorld(name))
 
     def _add_bookmark(self) -> None:
         state = self.state

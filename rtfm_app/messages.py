@@ -32,6 +32,13 @@ class NewWorldFromPicture:
 
 
 @dataclass(frozen=True)
+class OpenStarterWorld:
+    """Open the starter world of this name; it is made the first time."""
+
+    name: str
+
+
+@dataclass(frozen=True)
 class CloseWorld:
     pass
 

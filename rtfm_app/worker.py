@@ -25,6 +25,7 @@ from .imports.pictures import world_from_image
 from .imports.source import build_world
 from .link import FrameBoard, PoseBoard, PoseStamp, TakenFrame
 from .memory.world_file import SaveError
+from .starters import open_starter
 from .world_session import WorldSession
 from .worlds_folder import free_world_path
 
@@ -145,6 +146,8 @@ class Worker:
                 self._open(path, read_only)
             case m.NewWorldFromPicture(image):
                 self._new_from_picture(image)
+            case m.OpenStarterWorld(name):
+                self._open_starter(name)
             case m.CloseWorld():
                 self._close_session()
                 self._send(m.WorldClosed())
@@ -175,6 +178,15 @@ class Worker:
             build_world(path, path.stem, world_from_image(image))
         except REFUSALS as error:
             self._send(m.OpenFailed(image, str(error)))
+            return
+        self._open(path, read_only=False)
+
+    def _open_starter(self, name: str) -> None:
+        self._send(m.Progress(f"Preparing {name.replace('_', ' ')}"))
+        try:
+            path = open_starter(name)
+        except REFUSALS as error:
+            self._send(m.OpenFailed(Path(name), str(error)))
             return
         self._open(path, read_only=False)
 

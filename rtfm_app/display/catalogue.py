@@ -16,6 +16,7 @@ import numpy as np
 from PIL import Image
 
 from ..memory.world_file import WorldFile
+from ..starters import list_starters
 from ..worlds_folder import list_worlds
 
 THUMBNAIL_SIZE = (384, 216)
@@ -24,7 +25,7 @@ THUMBNAIL_SIZE = (384, 216)
 @dataclass(frozen=True)
 class Card:
     """One world to open. `starter` is the starter's name, None for an own world; `problem` says
-    why it cannot be opened."""
+    why it cannot be opened, `credit` who made its pictures."""
 
     key: str
     title: str
@@ -33,6 +34,7 @@ class Card:
     starter: str | None = None
     thumbnail: np.ndarray | None = None
     problem: str | None = None
+    credit: str = ""
 
 
 class Catalogue:
@@ -76,23 +78,25 @@ class Catalogue:
             self.loading = False
 
 
-def starter_cards() -> list[Card]:
-    from ..starters import list_starters  # only the start screen needs it
+STARTER_KINDS = {
+    "panorama": "360\u00b0 photograph",
+    "image": "One picture",
+    "transforms": "Pictures of a walk",
+}
 
-    cards = []
-    for starter in list_starters():
-        picture, problem = _read_picture(Path(starter.thumbnail))
-        cards.append(
-            Card(
-                key=f"starter/{starter.name}",
-                title=starter.title,
-                detail="Starter world",
-                starter=starter.name,
-                thumbnail=picture,
-                problem=problem,
-            )
+
+def starter_cards() -> list[Card]:
+    return [
+        Card(
+            key=f"starter/{starter.name}",
+            title=starter.title,
+            detail=STARTER_KINDS[starter.kind],
+            starter=starter.name,
+            thumbnail=_read_picture(starter.thumbnail),
+            credit=starter.credit,
         )
-    return cards
+        for starter in list_starters()
+    ]
 
 
 def world_cards() -> list[Card]:
@@ -117,13 +121,14 @@ def world_card(path: Path) -> Card:
     return Card(key, title, detail, path, thumbnail=thumbnail)
 
 
-def _read_picture(path: Path) -> tuple[np.ndarray | None, str | None]:
+def _read_picture(path: Path) -> np.ndarray | None:
+    """The picture as RGB; None (an empty card) when it cannot be read."""
     try:
         with Image.open(path) as image:
             image.thumbnail((THUMBNAIL_SIZE[0] * 2, THUMBNAIL_SIZE[1] * 2))
-            return np.asarray(image.convert("RGB")), None
-    except OSError as error:
-        return None, f"its thumbnail cannot be read: {error}"
+            return np.asarray(image.convert("RGB"))
+    except OSError:
+        return None
 
 
 def count(number: int, noun: str) -> str:

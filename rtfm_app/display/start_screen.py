@@ -158,8 +158,8 @@ def _draw_card(card: Card, textures: TextureCache) -> bool:
     draw.add_text((text_x, corner.y + picture_height + em(1.75)), theme.color(tint), detail)
     if hovered:
         draw.add_rect(corner, end, theme.color(theme.ACCENT, 0.9), rounding, em(0.12))
-    if card.problem:
-        theme.tooltip(card.problem)
+    if card.problem or card.credit:
+        theme.tooltip(card.problem or card.credit)
     imgui.end_group()
     return pressed
 
