@@ -99,7 +99,7 @@ class GenerationSettings:
     memory_guidance: float = 1.0
     noise_temperature: float = 1.0
     noise_seed: int = 0
-    imagination: float = 0.35
+    imagination: float = 0.1
     novelty_threshold: float = 0.25
     look_ahead_s: float = 0.7
     kv_budget_mb: int = 512

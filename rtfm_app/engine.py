@@ -20,7 +20,7 @@ from .config import STORED_MAX_SIZE, GenerationSettings
 from .frame import Attended, Frame
 from .geometry import check_pose, invert_pose, pixel_rays, rotation_angle, scaled_fov, tangents
 from .memory.codec import valid_cells
-from .memory.index import Retrieval, SpatialIndex
+from .memory.index import SpatialIndex
 from .memory.pages import PagePool
 from .memory.world_file import KINDS, StoredFrame, WorldFile
 from .model.cameras import METRES_PER_UNIT, Views, relative_views
@@ -73,7 +73,8 @@ class FrameEngine:
         self._pages: dict[int, Page] = {}
         self._noise: NoiseField | None = None
         self._previous: tuple[int, ...] = ()
-        self._keys = self._stored_keys()
+        self._keys = self._stored_poses("generated")
+        self._seeds = self._stored_poses("seed")
 
     @classmethod
     def open(
@@ -153,11 +154,12 @@ class FrameEngine:
             found = self.index.retrieve(pose, fov, settings.memory_frames, previous)
             if follow:
                 self._previous = found.ids
+            ids, anchor = self._with_anchor(found.ids, pose)
         with clock.measure("encode"):
-            memory = self._fetch(found.ids)
+            memory = self._fetch(ids)
         with clock.measure("denoise"):
             cameras = self._cameras(pose[None], np.array([tangents(fov)[1]]))
-            pages, views = self._gather(pose, fov, memory)
+            pages, views = self._gather(pose, fov, memory, anchor)
             prediction = generate(
                 self.model, self._noise_for(pose, fov, settings), cameras, pages, views,
                 steps=settings.key_steps if kind == "key" else settings.inter_steps,
@@ -177,24 +179,24 @@ class FrameEngine:
             fov_y_radians=fov,
             kind=kind,
             timings_ms=clock.finish(),
-            **self._described(prediction, gate, share, found),
+            **self._described(prediction, gate, share, ids),
         )
 
-    def _described(self, prediction, gate, share, found: Retrieval) -> dict:
+    def _described(self, prediction, gate, share, ids: tuple[int, ...]) -> dict:
         """The numbers of a frame beside its picture."""
         if prediction.pointer is None:
             small = (self.model.config.height // 2, self.model.config.width // 2)
             nothing = np.zeros(small, np.float32)
             return {
                 "novelty": 1.0, "unseen": np.full(small, 255, np.uint8), "inverse_depth": nothing,
-                "confidence": nothing, "attended": tuple(Attended(i, 0.0) for i in found.ids),
+                "confidence": nothing, "attended": tuple(Attended(i, 0.0) for i in ids),
             }  # fmt: skip
         pointer = prediction.pointer
         remembered = F.interpolate(gate, size=pointer.u.shape[-2:], mode="area")[0, 0]
         weights = (share * gate).mean((0, 2, 3)).tolist()
         certainty = pointer.logits.softmax(1).topk(3, 1).values.sum(1, keepdim=True)
         certainty = F.interpolate(certainty, size=pointer.u.shape[-2:])[0, 0] * remembered
-        attended = [Attended(i, w) for i, w in zip(found.ids, weights, strict=True)]
+        attended = [Attended(i, w) for i, w in zip(ids, weights, strict=True)]
         return {
             "novelty": float(1 - remembered.mean()),
             "unseen": ((1 - remembered) * 255).round().to(torch.uint8).cpu().numpy(),
@@ -241,6 +243,24 @@ class FrameEngine:
             pages.append(self._pages[frame_id])
         return pages
 
+    def _with_anchor(self, ids: tuple[int, ...], pose) -> tuple[tuple[int, ...], int]:
+        """The context with one seed in it, and that seed's place: what nobody has seen starts from
+        a mirrored reading of a *given* picture, never of an imagined one, so that the style of the
+        place does not wear off from copy to copy."""
+        seeds = [i for i in ids if i in self._seeds]
+        if not ids or not self._seeds:
+            return ids, 0
+        if not seeds:
+            seeds = [self._nearest_seed(pose, list(self._seeds))]
+            ids = (*(ids[:-1] if len(ids) > 1 else ids), seeds[0])
+        return ids, ids.index(self._nearest_seed(pose, seeds))
+
+    def _nearest_seed(self, pose, seeds: list[int]) -> int:
+        poses = np.stack([self._seeds[i] for i in seeds])
+        facing = poses[:, :3, 2] @ pose[:3, 2]
+        metres = np.linalg.norm(poses[:, :3, 3] - pose[:3, 3], axis=1)
+        return seeds[int(np.argmax(facing - 0.2 * np.log1p(metres)))]
+
     @torch.no_grad()
     def _encode(self, frame_id: int) -> Page:
         """Memory pass of a stored frame, always from its stored 8-bit picture."""
@@ -261,7 +281,9 @@ class FrameEngine:
             stored.camera_to_world, tan_y,
         )  # fmt: skip
 
-    def _gather(self, pose, fov: float, memory: list[Page]) -> tuple[Pages | None, Views | None]:
+    def _gather(
+        self, pose, fov: float, memory: list[Page], anchor: int
+    ) -> tuple[Pages | None, Views | None]:
         """The batch of one target and its memory pages."""
         if not memory:
             return None, None
@@ -277,6 +299,7 @@ class FrameEngine:
             images=torch.stack([p.image for p in memory])[None],
             valid=torch.stack([p.valid for p in memory])[None],
             up=up[None],
+            anchor=torch.tensor([anchor], device=self.device),
         )
         return pages, Views(
             views.memory_from_target.to(self.device),
@@ -290,6 +313,7 @@ class FrameEngine:
         self.pool.drop(frame_id)
         self._pages.pop(frame_id, None)
         self._keys.pop(frame_id, None)
+        self._seeds.pop(frame_id, None)
 
     def refresh(self) -> None:
         """The world's frames changed from outside (edit, undo, restore): read the table again."""
@@ -298,7 +322,8 @@ class FrameEngine:
         for frame_id in [i for i in self._pages if i not in live]:
             self.forget(frame_id)
         self.index = SpatialIndex(table)
-        self._keys = self._stored_keys()
+        self._keys = self._stored_poses("generated")
+        self._seeds = self._stored_poses("seed")
 
     # Committing
 
@@ -323,11 +348,11 @@ class FrameEngine:
         self._keys[frame_id] = frame.camera_to_world
         return frame_id
 
-    def _stored_keys(self) -> dict[int, np.ndarray]:
+    def _stored_poses(self, kind: str) -> dict[int, np.ndarray]:
         table = self.world.frame_table()
-        generated = table.kind == KINDS.index("generated")
-        ids = table.ids[generated].tolist()
-        return dict(zip(ids, table.camera_to_world[generated], strict=True))
+        chosen = table.kind == KINDS.index(kind)
+        ids = table.ids[chosen].tolist()
+        return dict(zip(ids, table.camera_to_world[chosen], strict=True))
 
     def _key_near(self, pose: np.ndarray) -> bool:
         """Whether a keyframe was already imagined from about here: looking again adds nothing."""

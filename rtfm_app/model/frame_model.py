@@ -46,6 +46,8 @@ class Pages:
         features: (N, M, C, H / 4, W / 4).
         images: (N, M, 3, H, W) in [-1, 1], model resolution; valid: (N, M, 1, H, W).
         up: (N, M, 3) the world's +Y in each memory camera's axes.
+        anchor: (N,) index of the frame whose mirrored reading fills what none shows; None = the
+            one that looks most alike.
     """
 
     kv: tuple[torch.Tensor, ...]
@@ -53,6 +55,7 @@ class Pages:
     images: torch.Tensor
     valid: torch.Tensor
     up: torch.Tensor
+    anchor: torch.Tensor | None = None
 
 
 @dataclass(frozen=True)
@@ -170,18 +173,18 @@ class FrameModel(nn.Module):
 
 
 def nearest_memory(views: Views) -> torch.Tensor:
-    """Index (N,) of the memory frame that looks most alike: the one whose mirrored reading fills
-    what none shows."""
+    """Index (N,) of the memory frame that looks most alike."""
     facing = views.memory_from_target[..., 2, 2]
     baseline = views.memory_from_target[..., :3, 3].norm(dim=-1)
     return (facing - 0.2 * torch.log1p(4 * baseline)).argmax(1)
 
 
 def mirrored(pages: Pages, views: Views, cameras: Cameras, images, height: int, width: int):
-    """Mirrored reading (N, 3, height, width) of the nearest memory frame; `images` are M pictures
-    (N, 3, H', W') at any resolution."""
+    """Mirrored reading (N, 3, height, width) of the anchor; `images` are M pictures (N, 3, H', W')
+    at any resolution."""
     n = len(cameras.up)
-    every, nearest = torch.arange(n, device=cameras.up.device), nearest_memory(views)
+    every = torch.arange(n, device=cameras.up.device)
+    nearest = nearest_memory(views) if pages.anchor is None else pages.anchor
     chosen = [images[m][i : i + 1] for i, m in enumerate(nearest.tolist())]
     grid = mirrored_grid(
         views.memory_from_target[every, nearest], cameras.tangents,
