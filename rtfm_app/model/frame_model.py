@@ -27,6 +27,8 @@ from .mirror import mirrored_grid
 from .pointer import Pointer, PointerHead, cells, read_memory
 from .transformer import Transformer
 
+SOFT_RADIANS = 0.22
+
 
 @dataclass(frozen=True)
 class Cameras:
@@ -185,15 +187,22 @@ def mirrored(pages: Pages, views: Views, cameras: Cameras, images, height: int, 
     n = len(cameras.up)
     every = torch.arange(n, device=cameras.up.device)
     nearest = nearest_memory(views) if pages.anchor is None else pages.anchor
-    chosen = [images[m][i : i + 1] for i, m in enumerate(nearest.tolist())]
-    grid = mirrored_grid(
-        views.memory_from_target[every, nearest], cameras.tangents,
-        views.tan_memory[every, nearest], pages.up[every, nearest], height, width,
-    )  # fmt: skip
-    read = [
-        F.grid_sample(image, grid[i : i + 1], align_corners=False, padding_mode="border")
-        for i, image in enumerate(chosen)
-    ]
+    grid, above = mirrored_grid(
+        views.memory_from_target[every, nearest],
+        cameras.tangents,
+        views.tan_memory[every, nearest],
+        pages.up[every, nearest],
+        height,
+        width,
+    )
+    read = []
+    for i, m in enumerate(nearest.tolist()):
+        image, where = images[m][i : i + 1], grid[i : i + 1]
+        sharp = F.grid_sample(image, where, align_corners=False, padding_mode="border")
+        plain = F.interpolate(image, size=(9, 16), mode="area")
+        soft = F.grid_sample(plain, where, align_corners=False, padding_mode="border")
+        share = (above[i : i + 1] / SOFT_RADIANS).clamp(0, 1)
+        read.append(torch.lerp(sharp, soft, share * share * (3 - 2 * share)))
     return torch.cat(read)
 
 

@@ -2,7 +2,9 @@
 
 A direction outside that frame's field of view reads the picture mirrored at its border: a triangle
 wave in azimuth, one reflection in elevation. It is sharp and continuous and keeps the horizon, the
-light and the texture of the place with nothing learned; what is learned is added on top.
+light and the texture of the place with nothing learned; what is learned is added on top. Upwards
+the reflection soon turns into soft colours (`SOFT_RADIANS` in frame_model): a sky or a ceiling may
+be plain, trees must not hang from it.
 """
 
 from __future__ import annotations
@@ -21,8 +23,9 @@ def mirrored_grid(
     up_memory: torch.Tensor,
     height: int,
     width: int,
-) -> torch.Tensor:
-    """Where each target pixel reads one memory frame, (N, H, W, 2) for grid_sample.
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Where each target pixel reads one memory frame, (N, H, W, 2) for grid_sample, and by how many
+    radians it lies above that frame's upper border (N, 1, H, W).
 
     Azimuth and elevation are measured about the memory camera's own vertical axis, unpitched by
     the world's up direction so that the horizon is kept while turning.
@@ -58,7 +61,11 @@ def mirrored_grid(
     grid = torch.stack(
         [back[:, 0] / depth / tan_memory[:, :1], -back[:, 1] / depth / tan_memory[:, 1:]], -1
     )
-    return grid.clamp(-1, 1).reshape(-1, height, width, 2)
+    above = (relative - half).clamp(min=0)
+    return (
+        grid.clamp(-1, 1).reshape(-1, height, width, 2),
+        above.reshape(-1, 1, height, width),
+    )
 
 
 def _level_rotation(up: torch.Tensor) -> torch.Tensor:

@@ -31,6 +31,8 @@ class Batch:
         targets: (N, 3, H, W).  target_cameras, views: of the targets.
         rho: (N, 1, H / 2, W / 2) true inverse depth in 1 / (4 m), NaN where unknown.
         memory_rho: (B, M, 1, H / 2, W / 2).
+        memory_valid: (B * M, 1, H, W), 0 where a memory picture must not be read.
+        imagined: how many of the last memory frames of each scene the model drew itself.
         diffuse: (N, 1, H / 2, W / 2) bool, False on mirror, glass and water.
     """
 
@@ -43,10 +45,60 @@ class Batch:
     rho: torch.Tensor
     diffuse: torch.Tensor
     scenes: int
+    memory_valid: torch.Tensor
+    imagined: int = 0
 
     @property
     def memory_count(self) -> int:
         return self.views.count
+
+    def only(self, targets: torch.Tensor) -> Batch:
+        """The same scenes with some of the targets (indices, equally many of each scene)."""
+        cameras, views = self.target_cameras, self.views
+        return replace(
+            self,
+            targets=self.targets[targets],
+            target_cameras=Cameras(cameras.tangents[targets], cameras.up[targets]),
+            views=Views(
+                views.memory_from_target[targets],
+                views.tan_target[targets],
+                views.tan_memory[targets],
+            ),
+            rho=self.rho[targets],
+            diffuse=self.diffuse[targets],
+        )
+
+    def remembering(
+        self, source: Batch, frames: torch.Tensor, pictures: torch.Tensor, valid: torch.Tensor
+    ) -> Batch:
+        """With one more memory frame a scene: targets `frames` of `source`, shown by `pictures`
+        (B, 3, H, W) where `valid` (B, 1, H, W)."""
+        b, m = self.scenes, self.memory_count
+        per_scene = len(self.targets) // b
+        of_target = source.views.memory_from_target[frames, 0].repeat_interleave(per_scene, 0)
+        added = torch.linalg.inv(of_target) @ self.views.memory_from_target[:, 0]
+        tan = source.target_cameras.tangents[frames].repeat_interleave(per_scene, 0)
+
+        def join(old: torch.Tensor, new: torch.Tensor) -> torch.Tensor:
+            return torch.cat([old.unflatten(0, (b, m)), new[:, None]], 1).flatten(0, 1)
+
+        cameras, views = self.memory_cameras, self.views
+        return replace(
+            self,
+            memory=join(self.memory, pictures),
+            memory_valid=join(self.memory_valid, valid),
+            memory_cameras=Cameras(
+                join(cameras.tangents, source.target_cameras.tangents[frames]),
+                join(cameras.up, source.target_cameras.up[frames]),
+            ),
+            memory_rho=torch.cat([self.memory_rho, source.rho[frames][:, None]], 1),
+            views=Views(
+                torch.cat([views.memory_from_target, added[:, None]], 1),
+                views.tan_target,
+                torch.cat([views.tan_memory, tan[:, None]], 1),
+            ),
+            imagined=self.imagined + 1,
+        )
 
 
 @dataclass(frozen=True)
@@ -190,6 +242,7 @@ def batch_of(scenes: list[_Scene], shape: Shape) -> Batch:
         rho=frames([s.inverse_depth[m:] for s in scenes]) * METRES_PER_UNIT,
         diffuse=frames([s.diffuse[m:] for s in scenes]),
         scenes=len(scenes),
+        memory_valid=torch.ones(len(scenes) * m, 1, *scenes[0].images.shape[1:3]),
     )
 
 

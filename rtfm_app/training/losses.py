@@ -25,10 +25,11 @@ class LossWeights:
     planes: float = 0.25
     coordinate: float = 0.06
     gate: float = 0.3
+    smooth: float = 8.0
 
     def without_depth(self) -> LossWeights:
         """Weights of the last stage: nothing is taught by known distance but the gate."""
-        return LossWeights(self.photometric, self.state, 0.0, 0.0, self.gate)
+        return LossWeights(self.photometric, self.state, 0.0, 0.0, self.gate, self.smooth)
 
 
 @dataclass(frozen=True)
@@ -38,12 +39,14 @@ class Truth:
     Attributes:
         u: true epipolar coordinate, 0 where unknown.  known: where it is known.
         covered: 1 where at least one memory frame shows the content.
+        real: the same, by frames that the model did not draw itself.
         visible: (N, M, h, w) in which frames.
     """
 
     u: torch.Tensor
     known: torch.Tensor
     covered: torch.Tensor
+    real: torch.Tensor
     visible: torch.Tensor
 
 
@@ -55,7 +58,7 @@ def truth_of(batch: Batch) -> Truth:
     m = batch.memory_count
     if m == 0:
         zero = torch.zeros_like(rho)
-        return Truth(u_of(rho), known, zero, rho.new_zeros(n, 0, h, w))
+        return Truth(u_of(rho), known, zero, zero, rho.new_zeros(n, 0, h, w))
     lines = epipolar_lines(batch.views, h, w)
     grid, inside = lines.at(rho.flatten(2)[:, None])
     point = lines.origin + rho.flatten(2)[:, None] * lines.step
@@ -65,8 +68,11 @@ def truth_of(batch: Batch) -> Truth:
     unknown = found < 0
     same = (found - expected).abs() < 0.08 * expected + 0.012
     visible = inside[:, :, 0] & (same | unknown)
-    visible = visible.reshape(n, m, h, w)
-    return Truth(u_of(rho), known, visible.any(1, keepdim=True).float(), visible)
+    readable = batch.memory_valid.unflatten(0, (batch.scenes, m))
+    readable = readable.repeat_interleave(n // batch.scenes, 0)
+    visible = (visible & (sample(readable, grid)[:, :, 0, 0] > 0.5)).reshape(n, m, h, w)
+    real = visible[:, : m - batch.imagined].any(1, keepdim=True).float()
+    return Truth(u_of(rho), known, visible.any(1, keepdim=True).float(), real, visible)
 
 
 def image_loss(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
@@ -82,7 +88,7 @@ def _mean(x: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
 def pointer_losses(prediction: Prediction, read: torch.Tensor, batch: Batch, truth: Truth):
     """Losses of the pointer by name."""
     pointer = prediction.pointer
-    covered = truth.covered * truth.known
+    covered = truth.real * truth.known
     full = F.interpolate(covered, size=read.shape[-2:], mode="nearest")
     taught = (truth.known & batch.diffuse).float()
     n, _, h, w = truth.u.shape
@@ -102,11 +108,23 @@ def pointer_losses(prediction: Prediction, read: torch.Tensor, batch: Batch, tru
         + 8 * _mean(shift, taught)
         + 4 * _mean((pointer.u_coarse - coarse_u).abs(), (coarse_known > 0.99).float()),
         "planes": _plane_loss(pointer.logits, truth.u, taught),
+        "smooth": _smoothness(pointer.u, batch.targets),
         "gate": _mean(
             F.binary_cross_entropy_with_logits(pointer.gate_logit, truth.covered, reduction="none"),
             truth.known.float() * pointer.inside.amax(1, keepdim=True).float(),
         ),
     }
+
+
+def _smoothness(u: torch.Tensor, picture: torch.Tensor) -> torch.Tensor:
+    """Change of the coordinate along rows and columns where the picture itself does not change
+    (edge-aware smoothness, 1609.03677)."""
+    shown = F.interpolate(picture, size=u.shape[-2:], mode="area")
+    loss = u.new_zeros(())
+    for axis in (2, 3):
+        edge = torch.diff(shown, dim=axis).abs().mean(1, keepdim=True)
+        loss = loss + (torch.diff(u, dim=axis).abs() * torch.exp(-8 * edge)).mean()
+    return loss
 
 
 def _plane_loss(logits: torch.Tensor, u: torch.Tensor, taught: torch.Tensor) -> torch.Tensor:

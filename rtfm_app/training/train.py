@@ -31,7 +31,7 @@ from .losses import LossWeights, pointer_losses, state_loss, truth_of
 class TrainConfig:
     """`minutes` counts training time over all resumptions. In the last share `decay` of it the
     learning rate falls to zero, in the last share `undepthed` known distance teaches nothing but
-    the gate."""
+    the gate. A share `own_frames` of the batches remembers a frame that the model drew itself."""
 
     data: Path
     out: Path
@@ -44,6 +44,7 @@ class TrainConfig:
     warmup_steps: int = 100
     decay: float = 0.3
     undepthed: float = 0.15
+    own_frames: float = 0.25
     ema: float = 0.998
     save_minutes: float = 4.0
     compile: bool = True
@@ -56,7 +57,7 @@ def encode_memory(model: FrameModel, batch: Batch) -> Pages | None:
     m, n = batch.memory_count, len(batch.targets)
     if m == 0:
         return None
-    valid = torch.ones_like(batch.memory[:, :1])
+    valid = batch.memory_valid
     kv, features = model.encode(batch.memory, valid, batch.memory_cameras)
     per_scene = n // batch.scenes
 
@@ -78,6 +79,23 @@ def draw_times(count: int, generator: torch.Generator) -> torch.Tensor:
     """Half of the targets at t = 0 (one-step), the rest logit-normal(-0.8, 0.8)."""
     t = torch.sigmoid(torch.randn(count, generator=generator) * 0.8 - 0.8)
     return torch.where(torch.rand(count, generator=generator) < 0.5, torch.zeros(count), t)
+
+
+@torch.no_grad()
+def with_own_frame(model: FrameModel, batch: Batch, noise: torch.Tensor) -> Batch:
+    """Self-forcing (arXiv 2506.08009) for the memory: the model draws the first target of each
+    scene, and what it imagined there joins the scene's memory for the other targets."""
+    per_scene = len(batch.targets) // batch.scenes
+    first = torch.arange(batch.scenes) * per_scene
+    rest = torch.arange(len(batch.targets)).reshape(batch.scenes, -1)[:, 1:].flatten()
+    drawn_for = batch.only(first)
+    pages = encode_memory(model, drawn_for)
+    views, cameras = drawn_for.views, drawn_for.target_cameras
+    prediction = model.denoise(noise[first], torch.zeros(batch.scenes), cameras, pages, views)
+    h, w = batch.targets.shape[-2:]
+    drawn, gate, _ = compose(prediction, pages, views, cameras, pages.images.unbind(1), h, w, 0.1)
+    picture = ((drawn.clamp(-1, 1) + 1) * 127.5).round() / 127.5 - 1
+    return batch.only(rest).remembering(batch, first, picture, (gate < 0.65).float())
 
 
 def losses_of(model, batch: Batch, t, noise, weights: LossWeights) -> dict[str, torch.Tensor]:
@@ -166,8 +184,12 @@ class Trainer:
     def train_step(self, pool: ClipPool) -> dict[str, float]:
         batch = make_batch(pool, draw_shape(self.rng, self.config.targets), self.rng)
         n, _, h, w = batch.targets.shape
-        t = draw_times(n, self.generator)
         noise = torch.randn(n, 3, h // 4, w // 4, generator=self.generator)
+        if batch.memory_count and self.rng.random() < self.config.own_frames:
+            batch = with_own_frame(self.model, batch, noise)
+            n = len(batch.targets)
+            noise = noise[:n]
+        t = draw_times(n, self.generator)
         rate = self.learning_rate()
         for optimizer in self.optimizers:
             for group in optimizer.param_groups:
