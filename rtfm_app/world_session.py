@@ -94,6 +94,13 @@ class WorldSession:
         """Draw and, unless the world cannot be written, imagine."""
         if not self.engine.world.read_only:
             try:
+                self.engine.world.journal(
+                    "step",
+                    {
+                        "camera_to_world": pose.camera_to_world[:3].tolist(),
+                        "velocity": pose.velocity.tolist(),
+                    },
+                )
                 return self.engine.advance(
                     pose.camera_to_world,
                     self.settings,

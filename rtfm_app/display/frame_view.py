@@ -17,6 +17,7 @@ MAX_SHIFT = 0.6
 FULL_CONFIDENCE = 0.5
 NEAREST = 4.0
 ENLARGE_BELOW = 400
+GRID = (48, 27)  # as in frame.vert
 TEXTURES = ("u_frame", "u_soft", "u_planes")
 
 
@@ -103,7 +104,8 @@ class FrameView:
                 program[name] = value
         for unit, name in enumerate(TEXTURES):
             self._textures[name].use(unit)
-        triangle.render(self._gl.TRIANGLES, vertices=3)
+        vertices = 6 * GRID[0] * GRID[1] if variant["SMOOTH"] else 3
+        triangle.render(self._gl.TRIANGLES, vertices=vertices)
 
     def release(self) -> None:
         for program, triangle in self._variants.values():
@@ -117,12 +119,9 @@ class FrameView:
     def _variant(self, defines: tuple[str, ...]) -> tuple:
         """(program, triangle) of the shader with these `#define`s."""
         if defines not in self._variants:
-            source = shader("display/frame.frag").read_text(encoding="utf-8")
-            version, rest = source.split("\n", 1)
-            lines = [version, *(f"#define {name}" for name in defines), rest]
             program = self._gl.program(
-                vertex_shader=shader("display/frame.vert").read_text(encoding="utf-8"),
-                fragment_shader="\n".join(lines),
+                vertex_shader=_source("display/frame.vert", defines),
+                fragment_shader=_source("display/frame.frag", defines),
             )
             for unit, name in enumerate(TEXTURES):
                 if name in program:
@@ -142,6 +141,12 @@ class FrameView:
             texture.repeat_x = texture.repeat_y = False
             self._textures[name] = texture
         texture.write(np.ascontiguousarray(pixels))
+
+
+def _source(path: str, defines: tuple[str, ...]) -> str:
+    """A shader's text with `#define`s after its version line."""
+    version, rest = shader(path).read_text(encoding="utf-8").split("\n", 1)
+    return "\n".join([version, *(f"#define {name}" for name in defines), rest])
 
 
 def sees_past_border(

@@ -22,12 +22,14 @@ _FLAGS = (
     | imgui.WindowFlags_.no_move
     | imgui.WindowFlags_.no_nav
 )
+# The part of the window that docked panels leave free: x, y, width, height.
+Area = tuple[float, float, float, float] | None
 _PASSIVE = _FLAGS | imgui.WindowFlags_.no_inputs
 
 
-def draw_status(state: AppState) -> None:
+def draw_status(state: AppState, area: Area) -> None:
     """Top left: world, frame rates, novelty; one quiet line."""
-    _place(0.0, 0.0)
+    _place(0.0, 0.0, area)
     imgui.set_next_window_bg_alpha(0.62)
     imgui.begin("##status", None, _PASSIVE)
     world = state.world
@@ -73,11 +75,11 @@ def draw_age(state: AppState) -> None:
     draw.path_stroke(theme.color(theme.TEXT, 0.9), em(0.13))
 
 
-def draw_attended(state: AppState, textures: TextureCache) -> None:
+def draw_attended(state: AppState, area: Area, textures: TextureCache) -> None:
     """Bottom left: the memory frames that the picture was drawn from, with their weights."""
     if state.taken is None or not state.taken.frame.attended:
         return
-    _place(0.0, 1.0, left=em(2.6) if state.view_is_old else 0.0)
+    _place(0.0, 1.0, area, left=em(2.6) if state.view_is_old else 0.0)
     imgui.set_next_window_bg_alpha(0.62)
     imgui.begin("##attended", None, _FLAGS)
     theme.text("Remembered from", theme.DIM)
@@ -132,11 +134,11 @@ KEY_ROWS = (
 )
 
 
-def draw_hint(state: AppState) -> None:
+def draw_hint(state: AppState, area: Area) -> None:
     """The keys, in the middle, until the first steps have been taken."""
     if state.hint_until < time.monotonic() or state.taken is None:
         return
-    _place(0.5, 0.5)
+    _place(0.5, 0.5, area)
     imgui.set_next_window_bg_alpha(0.82)
     imgui.begin("##hint", None, _PASSIVE)
     theme.sized_text("Walk in", theme.HEADING_SIZE)
@@ -148,11 +150,11 @@ def draw_hint(state: AppState) -> None:
     imgui.end()
 
 
-def draw_click_hint(state: AppState) -> None:
+def draw_click_hint(state: AppState, area: Area) -> None:
     """One line while the mouse is free and nothing else asks for attention."""
     if state.captured or state.taken is None or state.hint_until > time.monotonic():
         return
-    _place(0.5, 1.0)
+    _place(0.5, 1.0, area)
     imgui.set_next_window_bg_alpha(0.5)
     imgui.begin("##click", None, _PASSIVE)
     theme.text("Click to look around \u00b7 Esc frees the mouse", theme.DIM)
@@ -256,12 +258,19 @@ def draw_question(state: AppState) -> list:
     return requests
 
 
-def _place(x: float, y: float, *, left: float = 0.0, top: float = 0.0) -> None:
-    """Put the next window at a relative place of the main viewport, within a margin."""
+def _place(x: float, y: float, area: Area = None, *, left: float = 0.0, top: float = 0.0) -> None:
+    """Put the next window at a relative place of the area (None: the whole window), within a
+    margin."""
     viewport = imgui.get_main_viewport()
+    origin_x, origin_y, width, height = area or (
+        viewport.work_pos.x,
+        viewport.work_pos.y,
+        viewport.work_size.x,
+        viewport.work_size.y,
+    )
     margin = em(0.8)
     position = (
-        viewport.work_pos.x + margin + left + x * (viewport.work_size.x - 2 * margin),
-        viewport.work_pos.y + margin + top + y * (viewport.work_size.y - 2 * margin),
+        origin_x + margin + left + x * (width - 2 * margin),
+        origin_y + margin + top + y * (height - 2 * margin),
     )
     imgui.set_next_window_pos(position, imgui.Cond_.always, (x, y))

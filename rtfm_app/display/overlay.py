@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from imgui_bundle import imgui
 from imgui_bundle.imgui import internal
 
+from ..messages import ChangeFrame
 from . import hud
 from .controls_panel import KeysView, draw_controls
 from .generation_panel import draw_generation
@@ -38,13 +39,15 @@ class OverlayView:
 def draw_overlay(state: AppState, view: OverlayView, textures: TextureCache) -> list:
     """Everything over the world; returns requests."""
     requests: list = []
+    area = None
     if state.show_overlay:
         requests += _draw_panels(state, view, textures)
-        hud.draw_status(state)
-        hud.draw_attended(state, textures)
-        hud.draw_click_hint(state)
+        area = central_area()
+        hud.draw_status(state, area)
+        hud.draw_attended(state, area, textures)
+        hud.draw_click_hint(state, area)
     hud.draw_age(state)
-    hud.draw_hint(state)
+    hud.draw_hint(state, area)
     return requests
 
 
@@ -77,6 +80,9 @@ def _draw_panels(state: AppState, view: OverlayView, textures: TextureCache) -> 
         if imgui.begin(name, None, imgui.WindowFlags_.no_collapse)[0]:
             requests += draw[name]()
         imgui.end()
+    view.world.forgotten += [
+        r.frame_id for r in requests if isinstance(r, ChangeFrame) and r.action == "delete"
+    ]
     if view.front is not None:
         imgui.set_window_focus(view.front)
         view.front, view.unfocus = None, True
@@ -101,18 +107,24 @@ def _arrange(dock: int) -> None:
     internal.dock_builder_finish(dock)
 
 
+def central_area() -> tuple[float, float, float, float] | None:
+    """Where no panel is docked: (x, y, width, height) in ImGui's coordinates."""
+    node = internal.dock_builder_get_central_node(DOCK)
+    return None if node is None else (node.pos.x, node.pos.y, node.size.x, node.size.y)
+
+
 def central_pixels(framebuffer: tuple[int, int]) -> tuple[int, int, int, int] | None:
     """Where no panel is docked: (x, y, width, height) in framebuffer pixels."""
-    node = internal.dock_builder_get_central_node(DOCK)
-    if node is None:
+    area = central_area()
+    if area is None:
         return None
     viewport = imgui.get_main_viewport()
     scale_x = framebuffer[0] / max(viewport.size.x, 1)
     scale_y = framebuffer[1] / max(viewport.size.y, 1)
-    left, top = node.pos.x - viewport.pos.x, node.pos.y - viewport.pos.y
+    left, top = area[0] - viewport.pos.x, area[1] - viewport.pos.y
     return (
         int(left * scale_x),
         int(top * scale_y),
-        math.ceil(node.size.x * scale_x) + 1,
-        math.ceil(node.size.y * scale_y) + 1,
+        math.ceil(area[2] * scale_x) + 1,
+        math.ceil(area[3] * scale_y) + 1,
     )

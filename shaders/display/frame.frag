@@ -1,28 +1,18 @@
 #version 330 core
-// Compiled in variants, because a software renderer runs both sides of every branch: SHARP (bicubic
-// instead of bilinear), SMOOTH (follow translation), BORDERS (the window sees past the frame), HEAT.
-// Time-warp: shows a model frame from the newest camera. Rotation is exact; a small translation is
-// followed with the frame's own guess of distance when u_shift is not zero. Rows of the textures
-// are stored top first, so v runs down.
-in vec2 v_ndc;
+// Time-warp: shows a model frame from the newest camera (see frame.vert). Rows of the textures are
+// stored top first, so v runs down. Compiled in variants, because a software renderer runs both
+// sides of every branch: SHARP (bicubic instead of bilinear), BORDERS (the window sees past the
+// frame), HEAT (coverage map).
+in vec3 v_point;
 out vec4 o_color;
 
 uniform sampler2D u_frame;
-uniform sampler2D u_planes;    // r: root of the inverse distance / NEAREST; g: 1 where imagined
-uniform mat3 u_to_frame;       // newest camera axes -> axes of the frame's camera
-uniform vec3 u_shift;          // newest camera position in the frame's axes, metres
-uniform vec2 u_tan_view;       // tan of half the field of view of the window (x, y)
-uniform vec2 u_tan_frame;      // the same of the frame as drawn
+uniform sampler2D u_soft;      // the frame, small and blurred
+uniform sampler2D u_planes;    // g: 1 where imagined
+uniform vec2 u_tan_frame;      // tan of half the field of view of the frame as drawn (x, y)
 uniform vec2 u_size;           // of the frame in pixels
 uniform float u_heat;          // strength of the coverage map
-uniform sampler2D u_soft;      // the frame, small and blurred
 
-const float NEAREST = 4.0;       // 1/m
-#ifdef SHARP
-const int ROUNDS = 3;
-#else
-const int ROUNDS = 1;
-#endif
 const vec3 DEEP = vec3(0.055, 0.062, 0.075);
 
 vec2 to_uv(vec2 p) { return p * vec2(0.5, -0.5) + 0.5; }
@@ -66,16 +56,7 @@ vec3 sample_inside(vec2 uv) {
 }
 
 void main() {
-    vec3 point = u_to_frame * vec3(v_ndc * u_tan_view, -1.0);
-    vec2 p = point.xy / (max(-point.z, 0.02) * u_tan_frame);
-#ifdef SMOOTH
-    vec3 ray = point;
-    for (int i = 0; i < ROUNDS; ++i) {
-        float root = textureLod(u_planes, to_uv(clamp(p, -1.0, 1.0)), 0.0).r;
-        point = ray + u_shift * (root * root * NEAREST * -point.z);
-        p = point.xy / (max(-point.z, 0.02) * u_tan_frame);
-    }
-#endif
+    vec2 p = v_point.xy / (max(-v_point.z, 0.02) * u_tan_frame);
 #ifdef BORDERS
     // Past the border the picture is mirrored, the further out the softer and the darker.
     vec2 beyond = max(abs(p) - 1.0, 0.0);
@@ -83,7 +64,7 @@ void main() {
     vec2 uv = to_uv(clamp(p - 2.0 * sign(p) * beyond, -1.0, 1.0));
     vec3 color = mix(sample_inside(uv), textureLod(u_soft, uv, 0.0).rgb, smoothstep(0.0, 0.2, far));
     color = mix(color, DEEP, smoothstep(0.05, 1.3, far));
-    color = mix(color, DEEP, step(-0.02, point.z));
+    color = mix(color, DEEP, step(-0.02, v_point.z));
 #else
     vec3 color = sample_inside(to_uv(clamp(p, -1.0, 1.0)));
 #endif
