@@ -12,7 +12,7 @@ import typer
 from typer.exceptions import TyperException
 
 from . import __version__
-from .commands import play, render, train, worlds
+from .commands import play, render, train, training_worlds, worlds
 from .memory.world_file import SaveError
 
 app = typer.Typer(
@@ -25,6 +25,7 @@ app = typer.Typer(
 worlds.add_to(app)
 render.add_to(app)
 play.add_to(app)
+training_worlds.add_to(app)
 train.add_to(app)
 
 
@@ -56,6 +57,8 @@ def run(arguments: list[str]) -> int:
         return app(_with_command(arguments), prog_name="rtfm", standalone_mode=False) or 0
     except TyperException as error:
         message = error.format_message() if hasattr(error, "format_message") else str(error)
+        if not message:  # a group without a command has shown its help
+            return 2
         return _complain(f"{_one_line(message)} (rtfm --help tells more)")
     except (ValueError, SaveError) as error:
         return _complain(_one_line(str(error)))
@@ -71,7 +74,7 @@ def _with_command(arguments: list[str]) -> list[str]:
     """`rtfm photo.jpg` and `rtfm world.rtfm` mean `rtfm play …`."""
     if not arguments or arguments[0].startswith("-"):
         return arguments
-    commands = {command.name for command in app.registered_commands}
+    commands = {command.name for command in (*app.registered_commands, *app.registered_groups)}
     first = arguments[0]
     if first not in commands and (first.endswith(".rtfm") or Path(first).is_file()):
         return ["play", *arguments]
