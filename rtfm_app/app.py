@@ -274,7 +274,8 @@ class App:
         interval = swapped - self._last_swap
         if interval < RESTING_INTERVAL_S or started - self._last_swap < RESTING_INTERVAL_S / 2:
             measured.display.add(interval * 1e3)
-        measured.outside_gl.add((drawing - started + self.interface.python_s) * 1e3)
+        uploading, self.view.upload_s = self.view.upload_s, 0.0
+        measured.outside_gl.add((drawing - started - uploading + self.interface.python_s) * 1e3)
         if controls.newest_event:
             measured.warp.add((swapped - controls.newest_event) * 1e3)
         taken = self.state.taken

@@ -31,7 +31,7 @@ from .worlds_folder import free_world_path
 
 DEFAULT_ENGINE = "rtfm_app.engine:FrameEngine.open"
 REFUSALS = (ValueError, KeyError, OSError, SaveError)
-NICENESS = 10
+NICENESS = 5
 IDLE_WAIT_S = 0.004
 ASLEEP_WAIT_S = 0.05
 

@@ -6,6 +6,8 @@ Rotation is re-projected exactly, so the mouse is answered in the very next disp
 
 from __future__ import annotations
 
+import time
+
 import cv2
 import numpy as np
 
@@ -43,9 +45,10 @@ class FrameView:
         self._variants: dict[tuple[str, ...], tuple] = {}
         self._textures: dict[str, object] = {}
         self.frame: Frame | None = None
+        self.upload_s = 0.0
 
     def show(self, frame: Frame) -> None:
-        """Put a new model frame on the card."""
+        """Put a new model frame on the card; `upload_s` adds up the time spent in GL."""
         image = frame.image
         if self._software and image.shape[0] < ENLARGE_BELOW:
             image = cv2.resize(image, None, fx=2, fy=2, interpolation=cv2.INTER_CUBIC)
@@ -140,7 +143,9 @@ class FrameView:
             texture.filter = (self._gl.LINEAR, self._gl.LINEAR)
             texture.repeat_x = texture.repeat_y = False
             self._textures[name] = texture
+        started = time.perf_counter()
         texture.write(np.ascontiguousarray(pixels))
+        self.upload_s += time.perf_counter() - started
 
 
 def _source(path: str, defines: tuple[str, ...]) -> str:
