@@ -78,7 +78,10 @@ def _from_images(images: list[Path], fov: float | None) -> WorldSource:
             "several pictures need camera poses: recover them with COLMAP or nerfstudio "
             "(ns-process-data) and give --transforms, or give a single --image"
         )
-    return world_from_image(images[0], fov)
+    source = world_from_image(images[0], fov)
+    if fov is not None and not math.isclose(source.fov_y_radians, math.radians(fov)):
+        print("the picture's EXIF knows the field of view; --fov was not needed", file=sys.stderr)
+    return source
 
 
 def _vector(text: str | None) -> tuple[float, float, float] | None:
