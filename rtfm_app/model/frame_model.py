@@ -27,7 +27,8 @@ from .mirror import mirrored_grid
 from .pointer import Pointer, PointerHead, cells, read_memory
 from .transformer import Transformer
 
-SOFT_RADIANS = 0.22
+SOFT_RADIANS = 0.14
+MOST_TINT = 0.25
 
 
 @dataclass(frozen=True)
@@ -225,8 +226,8 @@ def compose(
     """Draw the picture at any resolution.
 
     What memory shows is read by the pointer; what it does not is the mirrored reading, moved
-    towards the generated state on a scale set by `imagination` (0: its broad colours only, 1: all
-    of the state).
+    towards the generated state on a scale set by `imagination` (0: a tint of its broad colours, 1:
+    all of the state).
 
     Args:
         images: M memory pictures (N, 3, H', W'), each at its stored resolution.
@@ -250,6 +251,7 @@ def compose(
         F.interpolate(change, size=(rows, columns), mode="area"), size=state.shape[-2:],
         mode="bicubic", align_corners=False,
     )  # fmt: skip
+    broad = broad.clamp(-MOST_TINT, MOST_TINT) * (0.25 + 0.75 * imagination)
     change = broad + imagination * (change - broad)
     detail = 1.0 - 0.5 * imagination
     fine = reading - F.interpolate(reading_state, **size)
