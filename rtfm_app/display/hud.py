@@ -154,7 +154,7 @@ def draw_click_hint(state: AppState, area: Area) -> None:
     """One line while the mouse is free and nothing else asks for attention."""
     if state.captured or state.taken is None or state.hint_until > time.monotonic():
         return
-    _place(0.5, 1.0, area)
+    _place(1.0, 1.0, area)
     imgui.set_next_window_bg_alpha(0.5)
     imgui.begin("##click", None, _PASSIVE)
     theme.text("Click to look around \u00b7 Esc frees the mouse", theme.DIM)

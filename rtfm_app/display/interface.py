@@ -8,7 +8,7 @@ from imgui_bundle import imgui
 
 from ..preferences import Preferences
 from . import theme
-from .overlay import OverlayView, central_pixels, draw_notices, draw_overlay
+from .overlay import OverlayView, draw_notices, draw_overlay, visible_pixels
 from .start_screen import draw_quit_hint, draw_start_screen
 from .state import AppState
 from .textures import TextureCache
@@ -51,7 +51,9 @@ class Interface:
         self.clicked_world = imgui.is_mouse_clicked(0) and not io.want_capture_mouse
         self.python_s = time.perf_counter() - started
         covering = state.world is not None and state.show_overlay
-        self.visible = central_pixels(self._window.framebuffer_size) if covering else None
+        self.visible = None
+        if covering:
+            self.visible = visible_pixels(self.overlay.area, self._window.framebuffer_size)
         self._window.end_interface()
         return requests
 

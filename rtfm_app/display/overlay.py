@@ -21,6 +21,7 @@ from .world_panel import WorldView, draw_world
 
 PANELS = ("Picture", "Memory", "Speed", "World", "Keys")
 PANEL_WIDTH = 22.0
+SPARE = 12
 DOCK = 0x5254464D  # any fixed number: saved layouts refer to it
 
 
@@ -34,6 +35,7 @@ class OverlayView:
     front: str | None = "Picture"
     unfocus: bool = False
     arranged: bool = False
+    area: hud.Area = None
 
 
 def draw_overlay(state: AppState, view: OverlayView, textures: TextureCache) -> list:
@@ -42,7 +44,7 @@ def draw_overlay(state: AppState, view: OverlayView, textures: TextureCache) -> 
     area = None
     if state.show_overlay:
         requests += _draw_panels(state, view, textures)
-        area = central_area()
+        area = view.area
         hud.draw_status(state, area)
         hud.draw_attended(state, area, textures)
         hud.draw_click_hint(state, area)
@@ -76,10 +78,14 @@ def _draw_panels(state: AppState, view: OverlayView, textures: TextureCache) -> 
         "Keys": lambda: draw_controls(state, view.keys),
     }
     requests: list = []
+    docked: list = []
     for name in PANELS:
         if imgui.begin(name, None, imgui.WindowFlags_.no_collapse)[0]:
             requests += draw[name]()
+            if imgui.is_window_docked():
+                docked.append((imgui.get_window_pos(), imgui.get_window_size()))
         imgui.end()
+    view.area = _free_area(docked)
     view.world.forgotten += [
         r.frame_id for r in requests if isinstance(r, ChangeFrame) and r.action == "delete"
     ]
@@ -107,24 +113,27 @@ def _arrange(dock: int) -> None:
     internal.dock_builder_finish(dock)
 
 
-def central_area() -> tuple[float, float, float, float] | None:
-    """Where no panel is docked: (x, y, width, height) in ImGui's coordinates."""
-    node = internal.dock_builder_get_central_node(DOCK)
-    return None if node is None else (node.pos.x, node.pos.y, node.size.x, node.size.y)
+def _free_area(docked: list) -> hud.Area:
+    """What panels docked to the left and right edges leave: (x, y, width, height)."""
+    viewport = imgui.get_main_viewport()
+    left, right = viewport.pos.x, viewport.pos.x + viewport.size.x
+    edge = em(0.5)
+    for pos, size in docked:
+        if pos.x + size.x > viewport.pos.x + viewport.size.x - edge:
+            right = min(right, pos.x)
+        elif pos.x < viewport.pos.x + edge:
+            left = max(left, pos.x + size.x)
+    return left, viewport.pos.y, max(right - left, 1.0), viewport.size.y
 
 
-def central_pixels(framebuffer: tuple[int, int]) -> tuple[int, int, int, int] | None:
-    """Where no panel is docked: (x, y, width, height) in framebuffer pixels."""
-    area = central_area()
+def visible_pixels(
+    area: hud.Area, framebuffer: tuple[int, int]
+) -> tuple[int, int, int, int] | None:
+    """The free area in framebuffer pixels, with a little to spare."""
     if area is None:
         return None
     viewport = imgui.get_main_viewport()
-    scale_x = framebuffer[0] / max(viewport.size.x, 1)
-    scale_y = framebuffer[1] / max(viewport.size.y, 1)
-    left, top = area[0] - viewport.pos.x, area[1] - viewport.pos.y
-    return (
-        int(left * scale_x),
-        int(top * scale_y),
-        math.ceil(area[2] * scale_x) + 1,
-        math.ceil(area[3] * scale_y) + 1,
-    )
+    scale = framebuffer[0] / max(viewport.size.x, 1)
+    left = max(int((area[0] - viewport.pos.x) * scale) - SPARE, 0)
+    width = math.ceil(area[2] * scale) + 2 * SPARE
+    return left, 0, min(width, framebuffer[0] - left), framebuffer[1]
