@@ -2,7 +2,7 @@
 
 Three passes, each bounded whatever the size of the world: frames around the pose from `CellOrder`,
 growing the neighbourhood until enough of them look the right way; a coarse overlap score of up to
-a few thousand on a handful of view samples; a fine one of the best `FINALISTS`, among which a
+a thousand or two on a handful of view samples; a fine one of the best `FINALISTS`, among which a
 greedy choice covers as much of the view as it can.
 
 A stored view sees a sample (a point of the target's frustum at some distance) when it lies inside
@@ -24,10 +24,10 @@ from .codec import ALL_CELLS
 from .rows import FrameTable
 from .samples import COARSE, FINE, Views, coverage_of
 
-FINALISTS = 64
+FINALISTS = 48
 ENOUGH_NEAR = 128
 ENOUGH_USEFUL = 48
-MOST_PER_ROUND = (1536, 1024, 512)
+MOST_PER_ROUND = (1024, 768, 512)
 TAIL = 256
 GENERATED = 1
 BACK_TO_BACK = -0.35
