@@ -94,7 +94,7 @@ class GenerationSettings:
     """
 
     inter_steps: int = 1
-    key_steps: int = 4
+    key_steps: int = 2
     memory_frames: int = 4
     memory_guidance: float = 1.0
     noise_temperature: float = 1.0

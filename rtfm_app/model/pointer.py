@@ -23,6 +23,7 @@ from .cameras import Views, epipolar_lines
 from .layers import Convolution, Linear, gelu
 from .matching import GROUPS, agreement, rho_of, sample
 
+BORDER_RAMP = 0.12  # share of a memory picture's half width over which it fades to the next one
 LOCAL_OFFSETS = (-1.0, -0.5, 0.0, 0.5, 1.0)
 
 
@@ -107,6 +108,8 @@ class PointerHead(nn.Module):
         context = cells(self.context(tokens), rows, columns, 4).float()
         u_quarter, hidden, extra = self._refine(u, context, features, views, dtype)
         u_half = _convex_upsample(u_quarter, extra[:, 1:37])
+        if not self.training:
+            u_half = _median(u_half)
         view_logits, inside, gate = self._score(
             u_half, hidden, features, images_half, valid_half, views, dtype
         )
@@ -161,10 +164,20 @@ class PointerHead(nn.Module):
         x = gelu(self.score2(x)) + x
         scores = self.score3(x).float().reshape(n, m, 2, height, width)
         inside_map = ok.reshape(n, m, height, width)
+        border = ((1 - grid[:, :, 0].abs().amax(-1)) / BORDER_RAMP).clamp(0.02, 1).log()
         view_logits = scores[:, :, 0] - 4.0 * closeness[:, :, :1, :1] + (inside_map - 1) * 12
+        view_logits = view_logits + border.reshape(n, m, height, width)
         share = view_logits.softmax(1)
         gate = (share * scores[:, :, 1]).sum(1, keepdim=True)
         return view_logits, inside_map, gate
+
+
+def _median(u: torch.Tensor) -> torch.Tensor:
+    """Median of the 3x3 cells around each: single cells that jumped to another surface show as
+    dots along edges, surfaces and edges themselves stay."""
+    n, _, h, w = u.shape
+    near = F.unfold(F.pad(u, (1, 1, 1, 1), mode="replicate"), 3)
+    return near.median(1, keepdim=True).values.reshape(n, 1, h, w)
 
 
 def _convex_upsample(u: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
