@@ -142,7 +142,7 @@ def _grid(points: np.ndarray, fov: float) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _read(picture: np.ndarray, grid: np.ndarray) -> np.ndarray:
-    image = torch.from_numpy(picture).permute(2, 0, 1)[None].float()
+    image = torch.tensor(picture).permute(2, 0, 1)[None].float()
     where = torch.from_numpy(grid.clip(-4, 4).astype(np.float32))[None]
     read = F.grid_sample(image, where, align_corners=False, padding_mode="border")
     return read[0].permute(1, 2, 0).round().clamp(0, 255).to(torch.uint8).numpy()

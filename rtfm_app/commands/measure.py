@@ -1,0 +1,75 @@
+"""`rtfm eval` and `rtfm bench`: quality and speed, printed and as JSON."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+
+def add_to(app: typer.Typer) -> None:
+    """Register these commands."""
+    app.command("eval")(eval_command)
+    app.command("bench")(bench_command)
+
+
+def eval_command(
+    quick: bool = typer.Option(False, help="About a minute on two cores."),
+    only: str | None = typer.Option(
+        None, help="Comma list of office, covered, single, novel, revisit."
+    ),
+    json: Path | None = typer.Option(None, help="Write the result here; - prints it."),
+    weights: Path | None = typer.Option(None, help="Other weights than those shipped."),
+    sheets: Path | None = typer.Option(None, help="A folder for contact sheets."),
+    device: str = typer.Option("auto", help="auto, cpu, cuda, mps."),
+) -> None:
+    """Measure quality on held-out places and a held-out walk."""
+    from ..training.evaluate import run_eval
+
+    console = Console(stderr=True)
+    with console.status("evaluating") as status:
+        result = run_eval(
+            quick, only, json, weights=weights, device=device, sheets=sheets,
+            say=lambda text: status.update(f"evaluating: {text}"),
+        )  # fmt: skip
+    if str(json) != "-":
+        print_numbers(result)
+
+
+def bench_command(
+    quick: bool = typer.Option(False, help="About a minute on two cores."),
+    json: Path | None = typer.Option(None, help="Write the result here; - prints it."),
+    compare: tuple[Path, Path] | None = typer.Option(
+        None, help="Two results A.json B.json: print how many times larger B's numbers are."
+    ),
+    threads: int | None = typer.Option(None, help="Threads of the model (default: all cores)."),
+    device: str = typer.Option("auto", help="auto, cpu, cuda, mps."),
+    window: bool = typer.Option(True, help="Also run the program under a headless window."),
+) -> None:
+    """Measure speed: model, retrieval, the whole engine, the whole program."""
+    from ..bench import run_bench
+
+    console = Console(stderr=True)
+    with console.status("measuring") as status:
+        result = run_bench(
+            quick, json, compare, threads=threads, device=device, window=window,
+            say=lambda text: status.update(f"measuring: {text}"),
+        )  # fmt: skip
+    if str(json) != "-":
+        print_numbers(result)
+
+
+def print_numbers(result: dict) -> None:
+    """A table of the plain numbers, then what they were measured on."""
+    table = Table(box=None, show_header=False)
+    for name, value in result.items():
+        if isinstance(value, int | float) and "/" not in name:
+            table.add_row(name, f"{value:,.3f}")
+    console = Console()
+    console.print(table)
+    for name in ("machine", "model"):
+        if name in result:
+            facts = ", ".join(f"{key} {value}" for key, value in result[name].items())
+            console.print(f"{name}: {facts}", highlight=False)
