@@ -12,7 +12,7 @@ import typer
 from typer.exceptions import TyperException
 
 from . import __version__
-from .commands import play, render, train, training_worlds, worlds
+from .commands import measure, play, render, train, training_worlds, worlds
 from .memory.world_file import SaveError
 
 app = typer.Typer(
@@ -27,6 +27,7 @@ render.add_to(app)
 play.add_to(app)
 training_worlds.add_to(app)
 train.add_to(app)
+measure.add_to(app)
 
 
 def _show_version(wanted: bool) -> None:

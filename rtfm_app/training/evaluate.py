@@ -27,6 +27,7 @@ from .machine import describe_machine
 
 PARTS = ("office", "covered", "single", "novel", "revisit")
 MANY_STEPS = 4
+QUICK_REVISIT = ("gallery", "village", "lake")  # a walk of 18 keyframes each is the slowest part
 Say = Callable[[str], None]
 
 
@@ -135,7 +136,7 @@ def _places(subject, parts, settings, quick: bool, sheets, say: Say) -> dict[str
         if novel is not None:
             keyframe = replace(settings, key_steps=MANY_STEPS)
             novel.add(subject, place, keyframe, sheets.get("novel"))
-        if "revisit" in parts:
+        if "revisit" in parts and not (quick and place.family not in QUICK_REVISIT):
             evaluate_revisit(subject, place, settings, scores)
     return scores.flat() | (novel.finish() if novel else {})
 

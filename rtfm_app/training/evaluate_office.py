@@ -1,4 +1,4 @@
-"""The office walk's last 30%, never trained on: every Nth frame is memory, the rest is the truth."""
+"""The office walk's last 30%, never trained on: every Nth frame is memory, the rest the truth."""
 
 from __future__ import annotations
 

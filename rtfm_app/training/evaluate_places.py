@@ -135,9 +135,7 @@ class Novel:
             self._gather(drawn.image, truth.image, unseen)
             if sheet is not None:
                 baseline = best_homography(truth, [memory])
-                sheet.add(
-                    place.family, memory.image, truth.image, drawn.image, baseline.picture
-                )
+                sheet.add(place.family, memory.image, truth.image, drawn.image, baseline.picture)
 
     def _gather(self, drawn: np.ndarray, truth: np.ndarray, unseen: np.ndarray) -> None:
         self.drawn.add(self.features(drawn, unseen))

@@ -64,8 +64,8 @@ def build_encoder() -> nn.Sequential:
 
 
 class PictureFeatures:
-    """Call with a picture (H, W, 3) uint8 and a mask: features (tiles, 2 * LATENT) of the tiles that
-    lie mostly in the mask, means and standard deviations of the latents."""
+    """Call with a picture (H, W, 3) uint8 and a mask: features (tiles, 2 * LATENT), means and
+    standard deviations of the latents, of the tiles that lie mostly in the mask."""
 
     def __init__(self):
         self.encoder = build_encoder()

@@ -133,9 +133,8 @@ def _forward(scene, memory, rng):
 
 def _turn(scene, memory, rng):
     side = rng.choice([-1.0, 1.0])
-    return _single(
-        scene, memory, rng, lambda pose: _moved(pose, aside=0.5 * side, turn=-math.radians(20) * side)
-    )
+    turn = -math.radians(20) * side
+    return _single(scene, memory, rng, lambda pose: _moved(pose, aside=0.5 * side, turn=turn))
 
 
 def _single(scene, memory, rng, move, count: int = 2):
