@@ -335,8 +335,8 @@ class FrameEngine:
         """
         height, width = frame.image.shape[:2]
         unseen = torch.from_numpy(frame.unseen)[None, None].float() / 255
-        unseen = F.interpolate(F.max_pool2d(unseen, 5, 1, 2), size=(height, width), mode="bilinear")
-        valid = unseen[0, 0].numpy() > 0.35
+        unseen = F.interpolate(F.max_pool2d(unseen, 7, 1, 3), size=(height, width), mode="bilinear")
+        valid = unseen[0, 0].numpy() > 0.25
         stored = StoredFrame(
             "generated", frame.camera_to_world, frame.fov_y_radians, frame.image, valid
         )

@@ -23,11 +23,10 @@ from ..config import ModelConfig
 from .cameras import Views, epipolar_lines
 from .layers import Linear
 from .matching import FeatureNet, PlaneSweep
-from .mirror import mirrored_grid
+from .mirror import mirrored_reading, read_mirrored
 from .pointer import Pointer, PointerHead, cells, read_memory
 from .transformer import Transformer
 
-SOFT_RADIANS = 0.14
 MOST_TINT = 0.25
 
 
@@ -185,25 +184,15 @@ def nearest_memory(views: Views) -> torch.Tensor:
 def mirrored(pages: Pages, views: Views, cameras: Cameras, images, height: int, width: int):
     """Mirrored reading (N, 3, height, width) of the anchor; `images` are M pictures (N, 3, H', W')
     at any resolution."""
-    n = len(cameras.up)
-    every = torch.arange(n, device=cameras.up.device)
     nearest = nearest_memory(views) if pages.anchor is None else pages.anchor
-    grid, above = mirrored_grid(
-        views.memory_from_target[every, nearest],
-        cameras.tangents,
-        views.tan_memory[every, nearest],
-        pages.up[every, nearest],
-        height,
-        width,
-    )
     read = []
     for i, m in enumerate(nearest.tolist()):
-        image, where = images[m][i : i + 1], grid[i : i + 1]
-        sharp = F.grid_sample(image, where, align_corners=False, padding_mode="border")
-        plain = F.interpolate(image, size=(9, 16), mode="area")
-        soft = F.grid_sample(plain, where, align_corners=False, padding_mode="border")
-        share = (above[i : i + 1] / SOFT_RADIANS).clamp(0, 1)
-        read.append(torch.lerp(sharp, soft, share * share * (3 - 2 * share)))
+        one = slice(i, i + 1)
+        reading = mirrored_reading(
+            views.memory_from_target[one, m], cameras.tangents[one], views.tan_memory[one, m],
+            pages.up[one, m], height, width,
+        )  # fmt: skip
+        read.append(read_mirrored(images[m][one], reading))
     return torch.cat(read)
 
 

@@ -3,31 +3,47 @@
 A direction outside that frame's field of view reads the picture mirrored at its border: a triangle
 wave in azimuth, one reflection in elevation. It is sharp and continuous and keeps the horizon, the
 light and the texture of the place with nothing learned; what is learned is added on top. Upwards
-the reflection soon turns into soft colours (`SOFT_RADIANS` in frame_model): a sky or a ceiling may
-be plain, trees must not hang from it.
+the reflection soon turns into the soft colours of the upper border, and those into one: a sky or a
+ceiling may be plain, trees must not hang from it.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
+from torch.nn import functional as F
 
 from .cameras import target_rays
 
 BORDER = 0.97
+SOFT_RADIANS, PLAIN_RADIANS = 0.12, 0.6
 
 
-def mirrored_grid(
+@dataclass(frozen=True)
+class MirroredReading:
+    """Where each pixel of N targets reads one memory frame.
+
+    Attributes:
+        grid: (N, H, W, 2) for grid_sample, mirrored at all borders.
+        capped: the same, but directions above the picture read its upper border.
+        above: (N, 1, H, W) by how many radians a direction lies above the picture.
+    """
+
+    grid: torch.Tensor
+    capped: torch.Tensor
+    above: torch.Tensor
+
+
+def mirrored_reading(
     memory_from_target: torch.Tensor,
     tan_target: torch.Tensor,
     tan_memory: torch.Tensor,
     up_memory: torch.Tensor,
     height: int,
     width: int,
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """Where each target pixel reads one memory frame, (N, H, W, 2) for grid_sample, and by how many
-    radians it lies above that frame's upper border (N, 1, H, W).
-
-    Azimuth and elevation are measured about the memory camera's own vertical axis, unpitched by
+) -> MirroredReading:
+    """Azimuth and elevation are measured about the memory camera's own vertical axis, unpitched by
     the world's up direction so that the horizon is kept while turning.
 
     Args:
@@ -47,25 +63,40 @@ def mirrored_grid(
     relative = elevation + pitch
     folded = torch.where(relative > half, 2 * half - relative, relative)
     folded = torch.where(relative < -half, -2 * half - relative, folded)
-    elevation = torch.maximum(torch.minimum(folded, half), -half) - pitch
-    direction = torch.stack(
-        [
-            torch.cos(elevation) * torch.sin(azimuth),
-            torch.sin(elevation),
-            -torch.cos(elevation) * torch.cos(azimuth),
-        ],
-        1,
-    )
-    back = level.transpose(1, 2) @ direction
-    depth = back[:, 2].neg().clamp(min=0.05)
-    grid = torch.stack(
-        [back[:, 0] / depth / tan_memory[:, :1], -back[:, 1] / depth / tan_memory[:, 1:]], -1
-    )
-    above = (relative - half).clamp(min=0)
-    return (
-        grid.clamp(-1, 1).reshape(-1, height, width, 2),
-        above.reshape(-1, 1, height, width),
-    )
+
+    def grid(elevation: torch.Tensor) -> torch.Tensor:
+        elevation = torch.maximum(torch.minimum(elevation, half), -half) - pitch
+        flat = torch.cos(elevation)
+        direction = torch.stack(
+            [flat * torch.sin(azimuth), torch.sin(elevation), -flat * torch.cos(azimuth)], 1
+        )
+        back = level.transpose(1, 2) @ direction
+        depth = back[:, 2].neg().clamp(min=0.05)
+        place = torch.stack(
+            [back[:, 0] / depth / tan_memory[:, :1], -back[:, 1] / depth / tan_memory[:, 1:]], -1
+        )
+        return place.clamp(-1, 1).reshape(-1, height, width, 2)
+
+    above = (relative - half).clamp(min=0).reshape(-1, 1, height, width)
+    return MirroredReading(grid(folded), grid(torch.minimum(relative, half)), above)
+
+
+def read_mirrored(image: torch.Tensor, reading: MirroredReading) -> torch.Tensor:
+    """The mirrored reading (1, 3, H, W) of `image` (1, 3, H', W')."""
+    sample = {"align_corners": False, "padding_mode": "border"}
+    sharp = F.grid_sample(image, reading.grid, **sample)
+    if not bool(reading.above.any()):
+        return sharp
+    plain = F.interpolate(image, size=(9, 16), mode="area")
+    soft = F.grid_sample(plain, reading.capped, **sample)
+    top = plain[:, :, :1].mean(-1, keepdim=True)
+    soft = torch.lerp(soft, top.expand_as(soft), _ease(reading.above / PLAIN_RADIANS))
+    return torch.lerp(sharp, soft, _ease(reading.above / SOFT_RADIANS))
+
+
+def _ease(x: torch.Tensor) -> torch.Tensor:
+    x = x.clamp(0, 1)
+    return x * x * (3 - 2 * x)
 
 
 def _level_rotation(up: torch.Tensor) -> torch.Tensor:
