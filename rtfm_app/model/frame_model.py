@@ -181,7 +181,9 @@ def nearest_memory(views: Views) -> torch.Tensor:
     return (facing - 0.2 * torch.log1p(4 * baseline)).argmax(1)
 
 
-def mirrored(pages: Pages, views: Views, cameras: Cameras, images, height: int, width: int):
+def mirrored(
+    pages: Pages, views: Views, cameras: Cameras, images, height: int, width: int, mode="bilinear"
+):
     """Mirrored reading (N, 3, height, width) of the anchor; `images` are M pictures (N, 3, H', W')
     at any resolution."""
     nearest = nearest_memory(views) if pages.anchor is None else pages.anchor
@@ -192,7 +194,7 @@ def mirrored(pages: Pages, views: Views, cameras: Cameras, images, height: int, 
             views.memory_from_target[one, m], cameras.tangents[one], views.tan_memory[one, m],
             pages.up[one, m], height, width,
         )  # fmt: skip
-        read.append(read_mirrored(images[m][one], reading))
+        read.append(read_mirrored(images[m][one], reading, mode))
     return torch.cat(read)
 
 
@@ -228,10 +230,10 @@ def compose(
     if prediction.pointer is None:
         picture = F.interpolate(prediction.state, size=(height, width), mode="bicubic")
         return picture, torch.zeros_like(picture[:, :1]), None
-    read, share = read_memory(prediction.pointer, images, views, height, width)
+    read, share = read_memory(prediction.pointer, images, views, height, width, "bicubic")
     gate = F.interpolate(prediction.pointer.gate, **size)
     gate = (gate * 1.06 - 0.03).clamp(0, 1)
-    reading = mirrored(pages, views, cameras, images, height, width)
+    reading = mirrored(pages, views, cameras, images, height, width, "bicubic")
     state = prediction.state
     reading_state = F.interpolate(reading, size=state.shape[-2:], mode="area")
     change = state - reading_state

@@ -81,10 +81,10 @@ def mirrored_reading(
     return MirroredReading(grid(folded), grid(torch.minimum(relative, half)), above)
 
 
-def read_mirrored(image: torch.Tensor, reading: MirroredReading) -> torch.Tensor:
-    """The mirrored reading (1, 3, H, W) of `image` (1, 3, H', W')."""
+def read_mirrored(image: torch.Tensor, reading: MirroredReading, mode: str) -> torch.Tensor:
+    """The mirrored reading (1, 3, H, W) of `image` (1, 3, H', W'); `mode` is grid_sample's."""
     sample = {"align_corners": False, "padding_mode": "border"}
-    sharp = F.grid_sample(image, reading.grid, **sample)
+    sharp = F.grid_sample(image, reading.grid, mode=mode, **sample)
     if not bool(reading.above.any()):
         return sharp
     plain = F.interpolate(image, size=(9, 16), mode="area")

@@ -191,12 +191,19 @@ def _convex_upsample(u: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
 
 
 def read_memory(
-    pointer: Pointer, images: Sequence[torch.Tensor], views: Views, height: int, width: int
+    pointer: Pointer,
+    images: Sequence[torch.Tensor],
+    views: Views,
+    height: int,
+    width: int,
+    mode: str = "bilinear",
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Read the memory pictures where the pointer says.
 
     Args:
         images: M pictures (N, 3, H', W'), each at its own stored resolution.
+        mode: of grid_sample; "bicubic" keeps detail through repeated readings, "bilinear" has
+            gradients that training can use.
     Returns:
         picture (N, 3, height, width) and the share of each frame (N, M, height, width).
     """
@@ -209,7 +216,7 @@ def read_memory(
     picture = 0
     for m, image in enumerate(images):
         where = full_grid(views, m, rho)
-        colour = F.grid_sample(image, where, align_corners=False, padding_mode="border")
+        colour = F.grid_sample(image, where, mode=mode, align_corners=False, padding_mode="border")
         picture = picture + colour * share[:, m : m + 1]
     return picture, share
 
