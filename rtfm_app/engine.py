@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import time
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch.nn import functional as F
 
+from . import edits
 from .config import STORED_MAX_SIZE, GenerationSettings
 from .frame import Attended, Frame
 from .geometry import check_pose, invert_pose, pixel_rays, rotation_angle, scaled_fov, tangents
@@ -26,7 +27,7 @@ from .memory.world_file import KINDS, StoredFrame, WorldFile
 from .model.cameras import METRES_PER_UNIT, Views, relative_views
 from .model.checkpoint import load_model, weights_sha256
 from .model.fast import prepare
-from .model.frame_model import Cameras, Pages, compose
+from .model.frame_model import Cameras, Pages, Prediction, compose
 from .model.matching import rho_of
 from .model.sampler import NoiseField, generate
 from .resources import asset
@@ -145,6 +146,12 @@ class FrameEngine:
             ValueError: a malformed pose.
         """
         assert kind in ("inter", "key"), kind
+        task = self._begin(camera_to_world, settings, fov_y_radians, overscan, follow)
+        steps = settings.key_steps if kind == "key" else settings.inter_steps
+        return self._finish(task, self._denoise(task, steps), kind)
+
+    def _begin(self, camera_to_world, settings, fov_y_radians, overscan, follow=True) -> _Task:
+        """Retrieve and encode what a pose is drawn from."""
         clock = _Clock()
         pose = check_pose(camera_to_world)
         fov = scaled_fov(fov_y_radians or self.world.fov_y_radians, overscan)
@@ -157,29 +164,38 @@ class FrameEngine:
             ids, anchor = self._with_anchor(found.ids, pose)
         with clock.measure("encode"):
             memory = self._fetch(ids)
-        with clock.measure("denoise"):
             cameras = self._cameras(pose[None], np.array([tangents(fov)[1]]))
             pages, views = self._gather(pose, fov, memory, anchor)
-            prediction = generate(
-                self.model, self._noise_for(pose, fov, settings), cameras, pages, views,
-                steps=settings.key_steps if kind == "key" else settings.inter_steps,
-                memory_guidance=settings.memory_guidance, pointer=settings.pointer,
+            noise = self._noise_for(pose, fov, settings)
+        return _Task(pose, fov, settings, ids, memory, pages, views, cameras, noise, clock)
+
+    def _denoise(self, task: _Task, steps: int, begun: Prediction | None = None) -> Prediction:
+        settings = task.settings
+        with task.clock.measure("denoise"):
+            return generate(
+                self.model, task.noise, task.cameras, task.pages, task.views, steps=steps,
+                memory_guidance=settings.memory_guidance, pointer=settings.pointer, begun=begun,
             )  # fmt: skip
-        with clock.measure("compose"):
-            size = (settings.height, settings.width)
-            pictures = [page.picture[None] for page in memory]
+
+    @torch.no_grad()
+    def _finish(self, task: _Task, prediction: Prediction, kind: str) -> Frame:
+        """Draw the picture of a prediction."""
+        settings = task.settings
+        with task.clock.measure("compose"):
+            pictures = [page.picture[None] for page in task.memory]
             picture, gate, share = compose(
-                prediction, pages, views, cameras, pictures, *size, settings.imagination
-            )
+                prediction, task.pages, task.views, task.cameras, pictures,
+                settings.height, settings.width, settings.imagination,
+            )  # fmt: skip
             image = ((picture[0].clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8)
             image = image.permute(1, 2, 0).contiguous().cpu().numpy()
         return Frame(
             image=image,
-            camera_to_world=pose,
-            fov_y_radians=fov,
+            camera_to_world=task.pose,
+            fov_y_radians=task.fov_y_radians,
             kind=kind,
-            timings_ms=clock.finish(),
-            **self._described(prediction, gate, share, ids),
+            timings_ms=task.clock.finish(),
+            **self._described(prediction, gate, share, task.ids),
         )
 
     def _described(self, prediction, gate, share, ids: tuple[int, ...]) -> dict:
@@ -325,6 +341,16 @@ class FrameEngine:
         self._keys = self._stored_poses("generated")
         self._seeds = self._stored_poses("seed")
 
+    # Editing
+
+    def paint(self, frame: Frame, mark: np.ndarray) -> list[int]:
+        """Keep a mark, (H, W, 4) uint8 RGBA over the frame's picture; see `edits.paint`."""
+        return edits.paint(self, frame, mark)
+
+    def undo_paint(self) -> list[int]:
+        """Take the last stroke back; see `edits.undo_paint`."""
+        return edits.undo_paint(self)
+
     # Committing
 
     def commit(self, frame: Frame) -> int:
@@ -349,8 +375,12 @@ class FrameEngine:
         return frame_id
 
     def _stored_poses(self, kind: str) -> dict[int, np.ndarray]:
+        """Poses of the live frames of this kind, new versions (edits) of such frames included."""
         table = self.world.frame_table()
         chosen = table.kind == KINDS.index(kind)
+        if (table.kind == KINDS.index("edit")).any():
+            origins = self.world.origins()
+            chosen |= np.array([origins.get(i) == kind for i in table.ids.tolist()], bool)
         ids = table.ids[chosen].tolist()
         return dict(zip(ids, table.camera_to_world[chosen], strict=True))
 
@@ -379,16 +409,23 @@ class FrameEngine:
             velocity: (3,) metres a second of the walker, for the look-ahead.
         """
         options = {"fov_y_radians": fov_y_radians, "overscan": overscan}
-        if velocity is not None and np.linalg.norm(velocity) > 0.05:
+        remembers = settings.pointer and settings.memory_frames > 0
+        if remembers and velocity is not None and np.linalg.norm(velocity) > 0.05:
             ahead = np.array(camera_to_world, dtype=np.float64)
             ahead[:3, 3] += np.asarray(velocity) * settings.look_ahead_s
             self._imagine(ahead, settings, options)
-        frame = self.step(camera_to_world, settings, **options)
-        if frame.novelty < settings.novelty_threshold or self._key_near(frame.camera_to_world):
+        task = self._begin(camera_to_world, settings, fov_y_radians, overscan)
+        prediction = self._denoise(task, settings.inter_steps)
+        frame = self._finish(task, prediction, "inter")
+        known = frame.novelty < settings.novelty_threshold
+        if known or not remembers or self._key_near(frame.camera_to_world):
             return frame
-        key = self.step(camera_to_world, settings, **options, kind="key")
+        if settings.key_steps != settings.inter_steps:
+            begun = prediction if settings.inter_steps == 1 else None
+            prediction = self._denoise(task, settings.key_steps, begun)
+        key = self._finish(task, prediction, "key")
         self.commit(key)
-        return replace(key, timings_ms=_added(frame.timings_ms, key.timings_ms))
+        return key
 
     def _imagine(self, pose: np.ndarray, settings: GenerationSettings, options: dict) -> None:
         """Imagine the view ahead if memory hardly covers it."""
@@ -403,8 +440,24 @@ class FrameEngine:
             self.commit(key)
 
 
+@dataclass(frozen=True)
+class _Task:
+    """One pose to draw and what it is drawn from."""
+
+    pose: np.ndarray
+    fov_y_radians: float
+    settings: GenerationSettings
+    ids: tuple[int, ...]
+    memory: list[Page]
+    pages: Pages | None
+    views: Views | None
+    cameras: Cameras
+    noise: torch.Tensor
+    clock: _Clock
+
+
 class _Clock:
-    """Milliseconds of named stages."""
+    """Milliseconds of named stages; a stage that comes again is added."""
 
     def __init__(self):
         self._start = time.perf_counter()
@@ -414,14 +467,10 @@ class _Clock:
     def measure(self, name: str):
         start = time.perf_counter()
         yield
-        self._stages[name] = (time.perf_counter() - start) * 1e3
+        self._stages[name] = self._stages.get(name, 0.0) + (time.perf_counter() - start) * 1e3
 
     def finish(self) -> dict[str, float]:
         return self._stages | {"total": (time.perf_counter() - self._start) * 1e3}
-
-
-def _added(a: dict[str, float], b: dict[str, float]) -> dict[str, float]:
-    return {name: a.get(name, 0.0) + b.get(name, 0.0) for name in a | b}
 
 
 def choose_device(name: str) -> torch.device:

@@ -150,3 +150,19 @@ def test_a_small_budget_still_draws(engine):
         frame = engine.advance(pose_from_yaw_pitch((0, 1.6, 0), yaw, 0), tight)
     assert psnr(frame.image, photograph()) > 26
     assert len(engine._pages) <= engine.pool.capacity
+
+
+def test_a_keyframe_goes_on_from_the_inter_frame(engine):
+    """Advancing refines the pass it already made; the result is the keyframe drawn on its own."""
+    pose = pose_from_yaw_pitch((0, 1.6, 0), 0.7, 0)
+    settings = GenerationSettings(key_steps=3, look_ahead_s=0.0)
+    alone = engine.step(pose, settings, kind="key", follow=False)
+    advanced = engine.advance(pose, settings)
+    assert advanced.kind == "key"
+    assert np.array_equal(advanced.image, alone.image)
+
+
+def test_without_pointer_nothing_is_committed(engine):
+    """All of such a picture is synthesised; keeping it would bury what is remembered."""
+    engine.advance(pose_from_yaw_pitch((0, 1.6, 0), 0.7, 0), GenerationSettings(pointer=False))
+    assert engine.world.stats()["frames"] == 1

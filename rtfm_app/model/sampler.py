@@ -53,15 +53,21 @@ def generate(
     steps: int = 1,
     memory_guidance: float = 1.0,
     pointer: bool = True,
+    begun: Prediction | None = None,
 ) -> Prediction:
     """Sample the flow state in `steps` Euler steps from noise (N, 3, H / 4, W / 4).
 
     The pointer is found in the first pass; later passes only refine the state. With
     `memory_guidance` s != 1 every pass also runs without memory and moves s times as far from that
-    result (classifier-free guidance, arXiv 2207.12598).
+    result (classifier-free guidance, arXiv 2207.12598). `begun` is the result of one step from the
+    same noise: its pass is not repeated.
     """
-    state, first = noise, None
+    state, first = noise, begun
     for step in range(steps):
+        if step == 0 and begun is not None:
+            clean = begun.state
+            state = state + (clean - state) / steps
+            continue
         t = torch.full((len(noise),), step / steps, device=noise.device)
         prediction = model.denoise(
             state, t, cameras, pages, views, pointer=pointer and first is None
