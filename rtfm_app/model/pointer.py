@@ -24,6 +24,8 @@ from .layers import Convolution, Linear, gelu
 from .matching import GROUPS, agreement, rho_of, sample
 
 BORDER_RAMP = 0.12  # share of a memory picture's half width over which it fades to the next one
+# Certainty from which a coordinate is used as it is, seen by one memory frame and by several.
+CERTAIN_FROM = (0.8, 0.2)
 LOCAL_OFFSETS = (-1.0, -0.5, 0.0, 0.5, 1.0)
 
 
@@ -107,6 +109,8 @@ class PointerHead(nn.Module):
         u = F.interpolate(u, scale_factor=2, mode="bilinear", align_corners=False)
         context = cells(self.context(tokens), rows, columns, 4).float()
         u_quarter, hidden, extra = self._refine(u, context, features, views, dtype)
+        if not self.training:
+            u_quarter = _settled(u_quarter, logits, views)
         u_half = _convex_upsample(u_quarter, extra[:, 1:37])
         if not self.training:
             u_half = _median(u_half)
@@ -170,6 +174,35 @@ class PointerHead(nn.Module):
         share = view_logits.softmax(1)
         gate = (share * scores[:, :, 1]).sum(1, keepdim=True)
         return view_logits, inside_map, gate
+
+
+def _settled(u: torch.Tensor, logits: torch.Tensor, views: Views) -> torch.Tensor:
+    """Replace uncertain coordinates by the mean of what is around, certain cells counting most: a
+    guess that jumps from token to token bends straight things into waves. Cells that two memory
+    frames see rest on their agreement and are trusted sooner.
+
+    Args:
+        u: (N, 1, h, w).  logits: (N, D, h / 2, w / 2).
+    """
+    n, _, height, width = u.shape
+    share = logits.softmax(1).flatten(2).transpose(1, 2)
+    certain = F.avg_pool1d(share, 5, 1, 2).amax(2).mul(5).clamp(max=1)
+    certain = certain.unflatten(1, logits.shape[2:])[:, None]
+    certain = F.interpolate(certain, scale_factor=2, mode="bilinear", align_corners=False)
+    _, inside = epipolar_lines(views, height, width).at(rho_of(u).flatten(2)[:, None])
+    several = (inside[:, :, 0].float().sum(1) > 1.5).float().reshape(n, 1, height, width)
+    alone, together = CERTAIN_FROM
+    trusted_from = alone + (together - alone) * _box(several, 5)
+    trust = ((certain - trusted_from) / 0.4).clamp(0, 1)
+    weight = certain + 1e-3
+    around = _box(_box(u * weight, 11), 11) / _box(_box(weight, 11), 11)
+    return torch.lerp(around, u, trust)
+
+
+def _box(x: torch.Tensor, size: int) -> torch.Tensor:
+    """Mean over size x size cells; borders are repeated."""
+    pad = size // 2
+    return F.avg_pool2d(F.pad(x, (pad, pad, pad, pad), mode="replicate"), size, 1)
 
 
 def _median(u: torch.Tensor) -> torch.Tensor:
