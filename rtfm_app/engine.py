@@ -46,6 +46,7 @@ class Page:
         image: (3, H, W) at model resolution.  valid: (1, H, W).
         picture: (3, H', W') at its stored resolution.
         camera_to_world: (4, 4) float64.  tan_y: of the stored picture.
+        given: a picture from outside, not imagined.
     """
 
     kv: tuple[torch.Tensor, ...]
@@ -55,6 +56,7 @@ class Page:
     picture: torch.Tensor
     camera_to_world: np.ndarray
     tan_y: float
+    given: bool
 
 
 class FrameEngine:
@@ -294,7 +296,7 @@ class FrameEngine:
         kv, features = self.model.encode(image, (valid > 0.5).float(), cameras)
         return Page(
             tuple(layer[0] for layer in kv), features[0], image[0], valid[0], picture,
-            stored.camera_to_world, tan_y,
+            stored.camera_to_world, tan_y, stored.kind != "generated",
         )  # fmt: skip
 
     def _gather(
@@ -315,6 +317,7 @@ class FrameEngine:
             images=torch.stack([p.image for p in memory])[None],
             valid=torch.stack([p.valid for p in memory])[None],
             up=up[None],
+            given=torch.tensor([[float(p.given) for p in memory]], device=self.device),
             anchor=torch.tensor([anchor], device=self.device),
         )
         return pages, Views(
@@ -360,6 +363,8 @@ class FrameEngine:
         original, so nothing is copied from copy to copy.
         """
         height, width = frame.image.shape[:2]
+        # What is only half remembered is kept too: a keyframe that hangs together reads better
+        # later than shreds of it among the originals.
         unseen = torch.from_numpy(frame.unseen)[None, None].float() / 255
         unseen = F.interpolate(F.max_pool2d(unseen, 7, 1, 3), size=(height, width), mode="bilinear")
         valid = unseen[0, 0].numpy() > 0.25

@@ -48,6 +48,7 @@ class Pages:
         features: (N, M, C, H / 4, W / 4).
         images: (N, M, 3, H, W) in [-1, 1], model resolution; valid: (N, M, 1, H, W).
         up: (N, M, 3) the world's +Y in each memory camera's axes.
+        given: (N, M) 1 for given pictures, 0 for what the model imagined; None = all given.
         anchor: (N,) index of the frame whose mirrored reading fills what none shows; None = the
             one that looks most alike.
     """
@@ -57,6 +58,7 @@ class Pages:
     images: torch.Tensor
     valid: torch.Tensor
     up: torch.Tensor
+    given: torch.Tensor | None = None
     anchor: torch.Tensor | None = None
 
 
@@ -152,9 +154,10 @@ class FrameModel(nn.Module):
         if pages is None or not (pointer and config.pointer):
             return Prediction(clean, None)
         half = (config.height // 2, config.width // 2)
+        given = pages.features.new_ones(pages.features.shape[:2])
         found = self.pointer_head(
             tokens, sweep_logits, pages.features, _shrink(pages.images, half),
-            _shrink(pages.valid, half), views, dtype,
+            _shrink(pages.valid, half), given if pages.given is None else pages.given, views, dtype,
         )  # fmt: skip
         return Prediction(clean, found)
 

@@ -25,7 +25,7 @@ from .matching import GROUPS, agreement, rho_of, sample
 
 BORDER_RAMP = 0.12  # share of a memory picture's half width over which it fades to the next one
 # Certainty from which a coordinate is used as it is, seen by one memory frame and by several.
-CERTAIN_FROM = (0.8, 0.2)
+CERTAIN_FROM = (1.0, 0.2)
 LOCAL_OFFSETS = (-1.0, -0.5, 0.0, 0.5, 1.0)
 
 
@@ -98,9 +98,12 @@ class PointerHead(nn.Module):
             nn.init.normal_(last.weight, std=0.01)
             nn.init.zeros_(last.bias)
 
-    def forward(self, tokens, sweep_logits, features, images_half, valid_half, views: Views, dtype):
+    def forward(
+        self, tokens, sweep_logits, features, images_half, valid_half, given, views: Views, dtype
+    ):
         """tokens (N, T, D); sweep_logits (N, D, H / 8, W / 8); features (N, M, C, H / 4, W / 4);
-        images_half (N, M, 3, H / 2, W / 2) memory pictures; valid_half (N, M, 1, H / 2, W / 2)."""
+        images_half (N, M, 3, H / 2, W / 2) memory pictures; valid_half (N, M, 1, H / 2, W / 2);
+        given (N, M), 1 for pictures from outside."""
         config = self.config
         rows, columns = config.tokens_shape
         logits = sweep_logits + cells(self.coarse(tokens), rows, columns, 2).float()
@@ -110,7 +113,7 @@ class PointerHead(nn.Module):
         context = cells(self.context(tokens), rows, columns, 4).float()
         u_quarter, hidden, extra = self._refine(u, context, features, views, dtype)
         if not self.training:
-            u_quarter = _settled(u_quarter, logits, views)
+            u_quarter = _settled(u_quarter, logits, given, views)
         u_half = _convex_upsample(u_quarter, extra[:, 1:37])
         if not self.training:
             u_half = _median(u_half)
@@ -176,13 +179,14 @@ class PointerHead(nn.Module):
         return view_logits, inside_map, gate
 
 
-def _settled(u: torch.Tensor, logits: torch.Tensor, views: Views) -> torch.Tensor:
+def _settled(u: torch.Tensor, logits: torch.Tensor, given: torch.Tensor, views: Views):
     """Replace uncertain coordinates by the mean of what is around, certain cells counting most: a
-    guess that jumps from token to token bends straight things into waves. Cells that two memory
-    frames see rest on their agreement and are trusted sooner.
+    guess that jumps from token to token bends straight things into waves. Cells that two given
+    memory frames see rest on their agreement and are trusted sooner.
 
     Args:
         u: (N, 1, h, w).  logits: (N, D, h / 2, w / 2).
+        given: (N, M), 1 for whole pictures, 0 for keyframes that were partly imagined.
     """
     n, _, height, width = u.shape
     share = logits.softmax(1).flatten(2).transpose(1, 2)
@@ -190,7 +194,11 @@ def _settled(u: torch.Tensor, logits: torch.Tensor, views: Views) -> torch.Tenso
     certain = certain.unflatten(1, logits.shape[2:])[:, None]
     certain = F.interpolate(certain, scale_factor=2, mode="bilinear", align_corners=False)
     _, inside = epipolar_lines(views, height, width).at(rho_of(u).flatten(2)[:, None])
-    several = (inside[:, :, 0].float().sum(1) > 1.5).float().reshape(n, 1, height, width)
+    several = (
+        ((inside[:, :, 0].float() * given[:, :, None]).sum(1) > 1.5)
+        .float()
+        .reshape(n, 1, height, width)
+    )
     alone, together = CERTAIN_FROM
     trusted_from = alone + (together - alone) * _box(several, 5)
     trust = ((certain - trusted_from) / 0.4).clamp(0, 1)
