@@ -16,7 +16,6 @@ import numpy as np
 import torch
 from torch.nn import functional as F
 
-from . import edits
 from .config import STORED_MAX_SIZE, GenerationSettings
 from .frame import Attended, Frame
 from .geometry import check_pose, invert_pose, pixel_rays, rotation_angle, scaled_fov, tangents
@@ -346,14 +345,6 @@ class FrameEngine:
 
     # Editing
 
-    def paint(self, frame: Frame, mark: np.ndarray) -> list[int]:
-        """Keep a mark, (H, W, 4) uint8 RGBA over the frame's picture; see `edits.paint`."""
-        return edits.paint(self, frame, mark)
-
-    def undo_paint(self) -> list[int]:
-        """Take the last stroke back; see `edits.undo_paint`."""
-        return edits.undo_paint(self)
-
     # Committing
 
     def commit(self, frame: Frame) -> int:
@@ -380,12 +371,9 @@ class FrameEngine:
         return frame_id
 
     def _stored_poses(self, kind: str) -> dict[int, np.ndarray]:
-        """Poses of the live frames of this kind, new versions (edits) of such frames included."""
+        """Poses of the live frames of this kind."""
         table = self.world.frame_table()
         chosen = table.kind == KINDS.index(kind)
-        if (table.kind == KINDS.index("edit")).any():
-            origins = self.world.origins()
-            chosen |= np.array([origins.get(i) == kind for i in table.ids.tolist()], bool)
         ids = table.ids[chosen].tolist()
         return dict(zip(ids, table.camera_to_world[chosen], strict=True))
 
