@@ -160,7 +160,7 @@ def time_engine(engine: FrameEngine, settings: GenerationSettings, count: int) -
         engine.step(pose, settings)
     result = {"warmup_s": time.perf_counter() - start}
     for pose in poses:  # every page is in the pool before timing begins
-        engine._fetch(engine.index.retrieve(pose, engine.world.fov_y_radians, 4).ids)
+        engine.pages.fetch(engine.index.retrieve(pose, engine.world.fov_y_radians, 4).ids)
     inter, stages = [], []
     for pose in poses[8:]:
         start = time.perf_counter()
@@ -173,22 +173,21 @@ def time_engine(engine: FrameEngine, settings: GenerationSettings, count: int) -
     keys = [_time_ms(engine.step, pose, settings, kind="key") for pose in poses[: count // 4]]
     result["keyframe_ms_p50"] = np.median(keys)
     ids = engine.world.frame_table().ids.tolist()
-    passes = [_time_ms(engine._encode, ids[i % len(ids)]) for i in range(count // 2)]
+    passes = [_time_ms(engine.pages.encode, ids[i % len(ids)]) for i in range(count // 2)]
     result["memory_pass_ms_p50"] = np.median(passes)
     return result
 
 
 def time_walk(engine: FrameEngine, settings: GenerationSettings, count: int) -> dict:
     """The whole engine on the standard walk, from an empty page pool; nothing is read ahead."""
-    for frame_id in list(engine._pages):
-        engine.pool.drop(frame_id)
-        engine._pages.pop(frame_id)
+    for frame_id in list(engine.pages):
+        engine.pages.drop(frame_id)
     hits = []
     start = time.perf_counter()
     for pose in _walk(count):
-        before = len(engine._pages)
+        before = len(engine.pages)
         engine.advance(pose, settings)
-        hits.append(len(engine._pages) == before)
+        hits.append(len(engine.pages) == before)
     seconds = time.perf_counter() - start
     return {"engine_fps": count / seconds, "page_hit_share": np.mean(hits)}
 

@@ -16,14 +16,15 @@ import numpy as np
 import torch
 from torch.nn import functional as F
 
-from .config import STORED_MAX_SIZE, GenerationSettings
+from .config import GenerationSettings
+from .context import Page, PageStore, cameras_of
+from .device import choose_device
 from .frame import Attended, Frame
-from .geometry import check_pose, invert_pose, pixel_rays, rotation_angle, scaled_fov, tangents
+from .geometry import check_pose, pixel_rays, rotation_angle, scaled_fov, tangents
 from .memory.codec import valid_cells
 from .memory.index import SpatialIndex
-from .memory.pages import PagePool
 from .memory.world_file import KINDS, StoredFrame, WorldFile
-from .model.cameras import METRES_PER_UNIT, Views, relative_views
+from .model.cameras import METRES_PER_UNIT, Views
 from .model.checkpoint import load_model, weights_sha256
 from .model.fast import prepare
 from .model.frame_model import Cameras, Pages, Prediction, compose
@@ -36,28 +37,6 @@ KEY_NEAR_METRES, KEY_NEAR_RADIANS = 0.3, np.radians(10)
 LOOK_AHEAD_COVERAGE = 0.6
 
 
-@dataclass(frozen=True)
-class Page:
-    """One encoded memory frame, on the engine's device.
-
-    Attributes:
-        kv: one tensor (2, heads, T, D / heads) per block.  features: (C, H / 4, W / 4).
-        image: (3, H, W) at model resolution.  valid: (1, H, W).
-        picture: (3, H', W') at its stored resolution.
-        camera_to_world: (4, 4) float64.  tan_y: of the stored picture.
-        given: a picture from outside, not imagined.
-    """
-
-    kv: tuple[torch.Tensor, ...]
-    features: torch.Tensor
-    image: torch.Tensor
-    valid: torch.Tensor
-    picture: torch.Tensor
-    camera_to_world: np.ndarray
-    tan_y: float
-    given: bool
-
-
 class FrameEngine:
     """Draws frames of one world. Not thread-safe; one engine per world and process."""
 
@@ -67,12 +46,7 @@ class FrameEngine:
         self.device = device
         self.weights_path = weights_path
         self.index = SpatialIndex(world.frame_table())
-        config = model.config
-        picture_bytes = 3 * 4 * STORED_MAX_SIZE[0] * STORED_MAX_SIZE[1]
-        self.pool = PagePool(
-            GenerationSettings().kv_budget_mb << 20, config.kv_bytes_per_page + picture_bytes
-        )
-        self._pages: dict[int, Page] = {}
+        self.pages = PageStore(world, model, device)
         self._noise: NoiseField | None = None
         self._previous: tuple[int, ...] = ()
         self._keys = self._stored_poses("generated")
@@ -156,7 +130,7 @@ class FrameEngine:
         clock = _Clock()
         pose = check_pose(camera_to_world)
         fov = scaled_fov(fov_y_radians or self.world.fov_y_radians, overscan)
-        self._apply_budget(settings)
+        self.pages.apply_budget(settings)
         with clock.measure("retrieve"):
             previous = self._previous if follow else ()
             found = self.index.retrieve(pose, fov, settings.memory_frames, previous)
@@ -164,9 +138,9 @@ class FrameEngine:
                 self._previous = found.ids
             ids, anchor = self._with_anchor(found.ids, pose)
         with clock.measure("encode"):
-            memory = self._fetch(ids)
-            cameras = self._cameras(pose[None], np.array([tangents(fov)[1]]))
-            pages, views = self._gather(pose, fov, memory, anchor)
+            memory = self.pages.fetch(ids)
+            cameras = cameras_of(pose[None], np.array([tangents(fov)[1]]), self.device)
+            pages, views = self.pages.gather(pose, fov, memory, anchor)
             noise = self._noise_for(pose, fov, settings)
         return _Task(pose, fov, settings, ids, memory, pages, views, cameras, noise, clock)
 
@@ -230,35 +204,7 @@ class FrameEngine:
         noise = self._noise.sample(rays) * settings.noise_temperature
         return torch.from_numpy(noise).permute(2, 0, 1)[None].contiguous().to(self.device)
 
-    def _cameras(self, poses: np.ndarray, tan_y: np.ndarray) -> Cameras:
-        up = invert_pose(poses)[:, :3, 1].astype(np.float32)
-        tangent = np.stack([tan_y * 16 / 9, tan_y], -1).astype(np.float32)
-        return Cameras(
-            torch.from_numpy(tangent).to(self.device), torch.from_numpy(up).to(self.device)
-        )
-
     # Memory
-
-    def _apply_budget(self, settings: GenerationSettings) -> None:
-        budget = settings.kv_budget_mb << 20
-        if self.pool.capacity != max(1, budget // self.pool.page_bytes):
-            self.pool.resize(max(budget, self.pool.page_bytes * (settings.memory_frames + 1)))
-            self._drop_evicted()
-
-    def _drop_evicted(self) -> None:
-        self._pages = {i: page for i, page in self._pages.items() if i in self.pool}
-
-    def _fetch(self, ids: tuple[int, ...]) -> list[Page]:
-        """Pages of the chosen frames, encoding those that are not cached."""
-        pages = []
-        for frame_id in ids:
-            if self.pool.lookup(frame_id) is None:
-                page = self._encode(frame_id)
-                self.pool.allocate(frame_id)
-                self._drop_evicted()
-                self._pages[frame_id] = page
-            pages.append(self._pages[frame_id])
-        return pages
 
     def _with_anchor(self, ids: tuple[int, ...], pose) -> tuple[tuple[int, ...], int]:
         """The context with one seed in it, and that seed's place: what nobody has seen starts from
@@ -278,72 +224,20 @@ class FrameEngine:
         metres = np.linalg.norm(poses[:, :3, 3] - pose[:3, 3], axis=1)
         return seeds[int(np.argmax(facing - 0.2 * np.log1p(metres)))]
 
-    @torch.no_grad()
-    def _encode(self, frame_id: int) -> Page:
-        """Memory pass of a stored frame, always from its stored 8-bit picture."""
-        stored = self.world.read_frame(frame_id)
-        config = self.model.config
-        picture = torch.from_numpy(stored.image).to(self.device).permute(2, 0, 1).float()
-        picture = picture / 127.5 - 1
-        image = F.interpolate(picture[None], size=(config.height, config.width), mode="area")
-        valid = torch.ones_like(image[:, :1])
-        if stored.valid is not None:
-            mask = torch.from_numpy(stored.valid).to(self.device).float()[None, None]
-            valid = F.interpolate(mask, size=(config.height, config.width), mode="area")
-        tan_y = tangents(stored.fov_y_radians)[1]
-        cameras = self._cameras(stored.camera_to_world[None], np.array([tan_y]))
-        kv, features = self.model.encode(image, (valid > 0.5).float(), cameras)
-        return Page(
-            tuple(layer[0] for layer in kv), features[0], image[0], valid[0], picture,
-            stored.camera_to_world, tan_y, stored.kind != "generated",
-        )  # fmt: skip
-
-    def _gather(
-        self, pose, fov: float, memory: list[Page], anchor: int
-    ) -> tuple[Pages | None, Views | None]:
-        """The batch of one target and its memory pages."""
-        if not memory:
-            return None, None
-        poses = np.stack([page.camera_to_world for page in memory])
-        tan_y = np.array([page.tan_y for page in memory])
-        views = relative_views(pose[None], np.array([tangents(fov)[1]]), poses[None], tan_y[None])
-        up = self._cameras(poses, tan_y).up
-        pages = Pages(
-            kv=tuple(
-                torch.stack(layers)[None] for layers in zip(*(p.kv for p in memory), strict=True)
-            ),
-            features=torch.stack([p.features for p in memory])[None],
-            images=torch.stack([p.image for p in memory])[None],
-            valid=torch.stack([p.valid for p in memory])[None],
-            up=up[None],
-            given=torch.tensor([[float(p.given) for p in memory]], device=self.device),
-            anchor=torch.tensor([anchor], device=self.device),
-        )
-        return pages, Views(
-            views.memory_from_target.to(self.device),
-            views.tan_target.to(self.device),
-            views.tan_memory.to(self.device),
-        )
-
     def forget(self, frame_id: int) -> None:
         """A frame was deleted from the world."""
         self.index.remove(frame_id)
-        self.pool.drop(frame_id)
-        self._pages.pop(frame_id, None)
+        self.pages.drop(frame_id)
         self._keys.pop(frame_id, None)
         self._seeds.pop(frame_id, None)
 
     def refresh(self) -> None:
         """The world's frames changed from outside (edit, undo, restore): read the table again."""
         table = self.world.frame_table()
-        live = set(table.ids.tolist())
-        for frame_id in [i for i in self._pages if i not in live]:
-            self.forget(frame_id)
+        self.pages.keep_only(set(table.ids.tolist()))
         self.index = SpatialIndex(table)
         self._keys = self._stored_poses("generated")
         self._seeds = self._stored_poses("seed")
-
-    # Editing
 
     # Committing
 
@@ -464,22 +358,3 @@ class _Clock:
 
     def finish(self) -> dict[str, float]:
         return self._stages | {"total": (time.perf_counter() - self._start) * 1e3}
-
-
-def choose_device(name: str) -> torch.device:
-    """The device called `name`; "auto" takes CUDA, then MPS, then the CPU.
-
-    Raises:
-        ValueError: no such device here.
-    """
-    available = {
-        "cpu": True,
-        "cuda": torch.cuda.is_available(),
-        "mps": torch.backends.mps.is_available(),
-    }
-    if name == "auto":
-        return torch.device(next(n for n in ("cuda", "mps", "cpu") if available[n]))
-    if not available.get(name.split(":")[0], False):
-        raise ValueError(f"device {name!r} is not available here; use one of "
-                         f"{', '.join(n for n, ok in available.items() if ok)}")  # fmt: skip
-    return torch.device(name)

@@ -6,7 +6,8 @@ import torch
 from PIL import Image
 
 from rtfm_app.config import GenerationSettings
-from rtfm_app.engine import FrameEngine, choose_device
+from rtfm_app.device import choose_device
+from rtfm_app.engine import FrameEngine
 from rtfm_app.geometry import pose_from_yaw_pitch
 from rtfm_app.memory.world_file import StoredFrame, WorldFile
 from rtfm_app.resources import asset
@@ -93,9 +94,8 @@ def test_the_result_does_not_depend_on_the_cache(engine):
     pose = pose_from_yaw_pitch((0.1, 1.6, -0.2), 0.2, 0)
     engine.advance(pose_from_yaw_pitch((0, 1.6, 0), 0.7, 0), FAST)
     cached = engine.step(pose, follow=False)
-    for frame_id in list(engine._pages):
-        engine.pool.drop(frame_id)
-    engine._pages.clear()
+    for frame_id in list(engine.pages):
+        engine.pages.drop(frame_id)
     assert np.array_equal(engine.step(pose, follow=False).image, cached.image)
 
 
@@ -149,7 +149,7 @@ def test_a_small_budget_still_draws(engine):
     for yaw in (0.0, 0.5, 1.0, 1.5, 0.0):
         frame = engine.advance(pose_from_yaw_pitch((0, 1.6, 0), yaw, 0), tight)
     assert psnr(frame.image, photograph()) > 26
-    assert len(engine._pages) <= engine.pool.capacity
+    assert len(engine.pages) <= engine.pages.pool.capacity
 
 
 def test_a_keyframe_goes_on_from_the_inter_frame(engine):

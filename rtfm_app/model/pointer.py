@@ -34,13 +34,14 @@ class Pointer:
     """Where a target reads its memory.
 
     Attributes:
-        logits: (N, D, H / 8, W / 8) over the candidates.
+        logits: (N, D, H / 8, W / 8) over the candidates; sweep_logits: the plane sweep's part.
         u_coarse: (N, 1, H / 4, W / 4), u: (N, 1, H / 2, W / 2) epipolar coordinates.
         view_logits: (N, M, H / 2, W / 2) of the scorer, `inside` the picture or not (same shape).
         gate_logit: (N, 1, H / 2, W / 2), positive where memory shows the content.
     """
 
     logits: torch.Tensor
+    sweep_logits: torch.Tensor
     u_coarse: torch.Tensor
     u: torch.Tensor
     view_logits: torch.Tensor
@@ -123,7 +124,7 @@ class PointerHead(nn.Module):
         gate = gate + F.interpolate(
             extra[:, 37:38], scale_factor=2, mode="bilinear", align_corners=False
         )
-        return Pointer(logits, u_quarter, u_half, view_logits, inside, gate)
+        return Pointer(logits, sweep_logits, u_quarter, u_half, view_logits, inside, gate)
 
     def _refine(self, u, context, features, views, dtype):
         """One step of local search on the 1/4 grid."""

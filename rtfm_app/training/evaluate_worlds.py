@@ -11,7 +11,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from ..engine import DEFAULT_WEIGHTS, FrameEngine, choose_device
+from ..device import choose_device
+from ..engine import DEFAULT_WEIGHTS, FrameEngine
 from ..memory.world_file import StoredFrame, WorldFile
 from ..model.checkpoint import load_model, weights_sha256
 from ..model.fast import prepare

@@ -23,13 +23,14 @@ class LossWeights:
     photometric: float = 2.0
     state: float = 2.0
     planes: float = 0.25
+    sweep: float = 0.15
     coordinate: float = 0.06
     gate: float = 0.3
     smooth: float = 8.0
 
     def without_depth(self) -> LossWeights:
         """Weights of the last stage: nothing is taught by known distance but the gate."""
-        return LossWeights(self.photometric, self.state, 0.0, 0.0, self.gate, self.smooth)
+        return LossWeights(self.photometric, self.state, 0.0, 0.0, 0.0, self.gate, self.smooth)
 
 
 @dataclass(frozen=True)
@@ -100,6 +101,7 @@ def pointer_losses(prediction: Prediction, read: torch.Tensor, batch: Batch, tru
     huber = F.huber_loss(pixels, torch.zeros_like(pixels), reduction="none", delta=1.0)
     weight = truth.visible.float() * taught
     shift = (pointer.u - truth.u).abs()
+    comparable = (truth.visible.sum(1, keepdim=True) > 1.5).float()
     coarse_u = F.interpolate(truth.u, scale_factor=0.5, mode="area")
     coarse_known = F.interpolate(taught, scale_factor=0.5, mode="area")
     return {
@@ -108,6 +110,7 @@ def pointer_losses(prediction: Prediction, read: torch.Tensor, batch: Batch, tru
         + 8 * _mean(shift, taught)
         + 4 * _mean((pointer.u_coarse - coarse_u).abs(), (coarse_known > 0.99).float()),
         "planes": _plane_loss(pointer.logits, truth.u, taught),
+        "sweep": _plane_loss(pointer.sweep_logits, truth.u, taught * comparable),
         "smooth": _smoothness(pointer.u, batch.targets),
         "gate": _mean(
             F.binary_cross_entropy_with_logits(pointer.gate_logit, truth.covered, reduction="none"),

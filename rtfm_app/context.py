@@ -1,0 +1,148 @@
+"""What a target is drawn from: encoded memory frames (pages) of a world, on the engine's device."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch.nn import functional as F
+
+from .config import STORED_MAX_SIZE, GenerationSettings
+from .geometry import invert_pose, tangents
+from .memory.pages import PagePool
+from .memory.world_file import WorldFile
+from .model.cameras import Views, relative_views
+from .model.frame_model import Cameras, Pages
+
+
+@dataclass(frozen=True)
+class Page:
+    """One encoded memory frame, on the engine's device.
+
+    Attributes:
+        kv: one tensor (2, heads, T, D / heads) per block.  features: (C, H / 4, W / 4).
+        image: (3, H, W) at model resolution.  valid: (1, H, W).
+        picture: (3, H', W') at its stored resolution.
+        camera_to_world: (4, 4) float64.  tan_y: of the stored picture.
+        given: a picture from outside, not imagined.
+    """
+
+    kv: tuple[torch.Tensor, ...]
+    features: torch.Tensor
+    image: torch.Tensor
+    valid: torch.Tensor
+    picture: torch.Tensor
+    camera_to_world: np.ndarray
+    tan_y: float
+    given: bool
+
+
+class PageStore:
+    """Pages by frame id, within a byte budget; a miss is encoded from the stored picture."""
+
+    def __init__(self, world: WorldFile, model, device: torch.device):
+        self.world = world
+        self.model = model
+        self.device = device
+        config = model.config
+        picture_bytes = 3 * 4 * STORED_MAX_SIZE[0] * STORED_MAX_SIZE[1]
+        self.pool = PagePool(
+            GenerationSettings().kv_budget_mb << 20, config.kv_bytes_per_page + picture_bytes
+        )
+        self._pages: dict[int, Page] = {}
+
+    def __len__(self) -> int:
+        return len(self._pages)
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(self._pages)
+
+    def __contains__(self, frame_id: int) -> bool:
+        return frame_id in self._pages
+
+    def apply_budget(self, settings: GenerationSettings) -> None:
+        budget = settings.kv_budget_mb << 20
+        if self.pool.capacity != max(1, budget // self.pool.page_bytes):
+            self.pool.resize(max(budget, self.pool.page_bytes * (settings.memory_frames + 1)))
+            self._drop_evicted()
+
+    def drop(self, frame_id: int) -> None:
+        """The frame is gone or has changed."""
+        self.pool.drop(frame_id)
+        self._pages.pop(frame_id, None)
+
+    def keep_only(self, ids: set[int]) -> None:
+        """Drop the pages of all other frames."""
+        for frame_id in [i for i in self._pages if i not in ids]:
+            self.drop(frame_id)
+
+    def _drop_evicted(self) -> None:
+        self._pages = {i: page for i, page in self._pages.items() if i in self.pool}
+
+    def fetch(self, ids: tuple[int, ...]) -> list[Page]:
+        """Pages of the chosen frames, encoding those that are not cached."""
+        pages = []
+        for frame_id in ids:
+            if self.pool.lookup(frame_id) is None:
+                page = self.encode(frame_id)
+                self.pool.allocate(frame_id)
+                self._drop_evicted()
+                self._pages[frame_id] = page
+            pages.append(self._pages[frame_id])
+        return pages
+
+    @torch.no_grad()
+    def encode(self, frame_id: int) -> Page:
+        """Memory pass of a stored frame, always from its stored 8-bit picture."""
+        stored = self.world.read_frame(frame_id)
+        config = self.model.config
+        picture = torch.from_numpy(stored.image).to(self.device).permute(2, 0, 1).float()
+        picture = picture / 127.5 - 1
+        image = F.interpolate(picture[None], size=(config.height, config.width), mode="area")
+        valid = torch.ones_like(image[:, :1])
+        if stored.valid is not None:
+            mask = torch.from_numpy(stored.valid).to(self.device).float()[None, None]
+            valid = F.interpolate(mask, size=(config.height, config.width), mode="area")
+        tan_y = tangents(stored.fov_y_radians)[1]
+        cameras = cameras_of(stored.camera_to_world[None], np.array([tan_y]), self.device)
+        kv, features = self.model.encode(image, (valid > 0.5).float(), cameras)
+        return Page(
+            tuple(layer[0] for layer in kv), features[0], image[0], valid[0], picture,
+            stored.camera_to_world, tan_y, stored.kind != "generated",
+        )  # fmt: skip
+
+    def gather(
+        self, pose, fov: float, memory: list[Page], anchor: int
+    ) -> tuple[Pages | None, Views | None]:
+        """The batch of one target and its memory pages."""
+        if not memory:
+            return None, None
+        poses = np.stack([page.camera_to_world for page in memory])
+        tan_y = np.array([page.tan_y for page in memory])
+        views = relative_views(pose[None], np.array([tangents(fov)[1]]), poses[None], tan_y[None])
+        up = cameras_of(poses, tan_y, self.device).up
+        pages = Pages(
+            kv=tuple(
+                torch.stack(layers)[None] for layers in zip(*(p.kv for p in memory), strict=True)
+            ),
+            features=torch.stack([p.features for p in memory])[None],
+            images=torch.stack([p.image for p in memory])[None],
+            valid=torch.stack([p.valid for p in memory])[None],
+            up=up[None],
+            given=torch.tensor([[float(p.given) for p in memory]], device=self.device),
+            anchor=torch.tensor([anchor], device=self.device),
+        )
+        return pages, Views(
+            views.memory_from_target.to(self.device),
+            views.tan_target.to(self.device),
+            views.tan_memory.to(self.device),
+        )
+
+
+def cameras_of(poses: np.ndarray, tan_y: np.ndarray, device: torch.device) -> Cameras:
+    """Cameras of absolute poses (N, 4, 4) with half-field tangents (N,)."""
+    up = invert_pose(poses)[:, :3, 1].astype(np.float32)
+    tangent = np.stack([tan_y * 16 / 9, tan_y], -1).astype(np.float32)
+    return Cameras(torch.from_numpy(tangent).to(device), torch.from_numpy(up).to(device))
