@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from rtfm_app.geometry import pose_from_yaw_pitch
 from rtfm_app.memory.cells import CellOrder
 from rtfm_app.memory.index import SpatialIndex
-from rtfm_app.memory.rows import FrameTable
+from rtfm_app.memory.table import FrameTable
 
 FOV = 1.05
 SEED, GENERATED, EDIT = 0, 1, 2

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from ..geometry import check_pose
-from . import rows, schema
+from . import json_text, rows, schema
 from .schema import UnreadableWorld
 
 
@@ -38,7 +38,7 @@ def new_meta(
     }
     if source_to_world is not None:
         values["source_to_world"] = check_similarity(source_to_world).tolist()
-    return {key: rows.to_json(value, key) for key, value in values.items()}
+    return {key: json_text.to_json(value, key) for key, value in values.items()}
 
 
 def check_similarity(matrix) -> np.ndarray:
@@ -63,7 +63,7 @@ def read_meta(connection: sqlite3.Connection, path: Path) -> dict:
     """
     try:
         found = connection.execute("SELECT key, value FROM meta LIMIT 100").fetchall()
-        meta = {key: rows.parse_json(value, key) for key, value in found}
+        meta = {key: json_text.parse_json(value, key) for key, value in found}
         meta["start_pose"] = rows.rigid_pose(meta["start_pose"])
         meta["fov_y_radians"] = rows.check_fov(meta["fov_y_radians"])
         if meta["source_to_world"] is not None:
@@ -134,7 +134,7 @@ def copy(source: Path, target: Path) -> Path:
             provenance = {**provenance, "forked_from": source.stem, "forked": time.time()}
             for key, value in (("name", target.stem), ("provenance", provenance)):
                 writer.execute(
-                    "UPDATE meta SET value = ? WHERE key = ?", (rows.to_json(value, key), key)
+                    "UPDATE meta SET value = ? WHERE key = ?", (json_text.to_json(value, key), key)
                 )
         finally:
             reader.close()

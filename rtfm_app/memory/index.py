@@ -21,8 +21,8 @@ import numpy as np
 from ..geometry import tangents
 from .cells import LEVELS, CellOrder
 from .codec import ALL_CELLS
-from .rows import FrameTable
 from .samples import COARSE, FINE, Views, coverage_of
+from .table import FrameTable
 
 FINALISTS = 48
 ENOUGH_NEAR = 128

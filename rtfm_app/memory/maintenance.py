@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from . import codec, database, rows, schema
+from . import codec, database, json_text, rows, schema
 from .codec import DamagedFrame
 from .schema import UnreadableWorld
 
@@ -106,7 +106,7 @@ def _meta(connection: sqlite3.Connection, path: Path) -> Iterator[Problem]:
 def _json_texts(connection, table: str, key: str, column: str) -> Iterator[Problem]:
     for name, text in connection.execute(f"SELECT {key}, {column} FROM {table}"):
         try:
-            rows.parse_json(text, f"entry {name}")
+            json_text.parse_json(text, f"entry {name}")
         except ValueError as error:
             yield Problem(table, str(error))
 
@@ -263,7 +263,7 @@ def _restore_links(target: sqlite3.Connection, links: list[tuple[int, int]]) -> 
 def _copy_meta(source, target, path: Path, target_path: Path) -> None:
     try:
         meta = {
-            key: rows.to_json(value.tolist() if isinstance(value, np.ndarray) else value, key)
+            key: json_text.to_json(value.tolist() if isinstance(value, np.ndarray) else value, key)
             for key, value in database.read_meta(source, path).items()
         }
     except UnreadableWorld:

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import json
-import math
 import sqlite3
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field, replace
-from pathlib import Path
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -17,10 +14,8 @@ from .schema import (
     KINDS,
     MAX_HEIGHT,
     MAX_IMAGE_BYTES,
-    MAX_JSON_BYTES,
     MAX_MASK_BYTES,
     MAX_THUMBNAIL_BYTES,
-    UnreadableWorld,
 )
 
 _FRAME_COLUMNS = (
@@ -49,33 +44,6 @@ class StoredFrame:
     valid: np.ndarray | None = None
     pinned: bool = False
     replaces: int | None = None
-
-
-@dataclass(frozen=True)
-class FrameTable:
-    """The live frames, without pictures.
-
-    Attributes:
-        ids: (N,) int64. camera_to_world: (N, 4, 4) float64. fov_y: (N,) radians.
-        kind: (N,) int8, index into KINDS. created: (N,) seconds since 1970. pinned: (N,) bool.
-        valid_cells: (N,) uint64, 8x8 summary of the masks (see `codec.valid_cells`).
-    """
-
-    ids: np.ndarray
-    camera_to_world: np.ndarray
-    fov_y: np.ndarray
-    kind: np.ndarray
-    created: np.ndarray
-    pinned: np.ndarray
-    valid_cells: np.ndarray = field(default=None)
-
-    def __post_init__(self):
-        if self.valid_cells is None:
-            everywhere = np.full(len(self.ids), codec.ALL_CELLS, np.uint64)
-            object.__setattr__(self, "valid_cells", everywhere)
-
-    def __len__(self) -> int:
-        return len(self.ids)
 
 
 @dataclass(frozen=True)
@@ -215,7 +183,7 @@ def insert(connection: sqlite3.Connection, frame: EncodedFrame) -> None:
             frame.fov_y,
             frame.height,
             frame.width,
-            _signed(frame.valid_cells),
+            signed(frame.valid_cells),
             frame.created,
             int(frame.pinned),
             frame.replaces,
@@ -308,109 +276,6 @@ def read_thumbnail(connection: sqlite3.Connection, frame_id: int) -> bytes:
     return row[0]
 
 
-def read_table(connection: sqlite3.Connection, path: Path) -> FrameTable:
-    """The live frames' poses, ids ascending.
-
-    Raises:
-        UnreadableWorld: a row that cannot be a frame.
-    """
-    try:
-        found = connection.execute(
-            "SELECT id, pose, fov_y, CASE kind WHEN 'seed' THEN 0 WHEN 'generated' THEN 1 "
-            "WHEN 'edit' THEN 2 ELSE 9 END, created, pinned, valid_cells FROM frames "
-            "WHERE deleted = 0 AND superseded_by IS NULL ORDER BY id"
-        )
-        columns: list[list] = [[] for _ in range(7)]
-        # by chunks: a hundred thousand row tuples at once keep the garbage collector busy
-        while chunk := found.fetchmany(2000):
-            for column, values in zip(columns, zip(*chunk, strict=True), strict=True):
-                column.extend(values)
-        return _table_of(columns)
-    except (sqlite3.Error, ValueError, TypeError, OverflowError, KeyError) as error:
-        raise UnreadableWorld(
-            f"{path}: holds a frame that is damaged ({error}); "
-            "`rtfm verify` tells which, and saves the rest"
-        ) from error
-
-
-def _table_of(columns: Sequence[Sequence]) -> FrameTable:
-    """A checked table of id, pose, fov_y, kind (index), created, pinned, valid_cells (signed)."""
-    ids, poses, fov_y, kinds, created, pinned, cells = columns
-    if set(map(type, poses)) - {bytes} or set(map(len, poses)) - {128}:
-        raise ValueError("a pose that is not 16 numbers")
-    table = FrameTable(
-        ids=_typed(ids, np.int64),
-        camera_to_world=np.frombuffer(b"".join(poses), "<f8").reshape(-1, 4, 4),
-        fov_y=_typed(fov_y, np.float64),
-        kind=_typed(kinds, np.int64).astype(np.int8),
-        created=_typed(created, np.float64),
-        pinned=_typed(pinned, np.int64) != 0,
-        valid_cells=_typed(cells, np.int64).view(np.uint64),
-    )
-    if not ((table.kind >= 0) & (table.kind < len(KINDS))).all():
-        raise ValueError("an unknown kind")
-    if not rigid(table.camera_to_world).all():
-        raise ValueError("a pose that is not a rotation and a position")
-    if not ((table.fov_y >= 0.01) & (table.fov_y <= 3.1)).all():
-        raise ValueError("an impossible field of view")
-    return table
-
-
-def _signed(cells: int) -> int:
-    """64 bits as SQLite stores them."""
-    return int(np.uint64(cells).astype(np.int64))
-
-
-def _typed(values: Sequence, dtype) -> np.ndarray:
-    """An array of values that are of this type already; ValueError for any that is not."""
-    array = np.array(values) if values else np.empty(0, dtype)
-    if array.dtype != dtype:
-        raise ValueError(f"a value that is not {np.dtype(dtype).name}")
-    return array
-
-
-def rigid(poses: np.ndarray, tolerance: float = 1e-3) -> np.ndarray:
-    """(N,) bool: which of the poses (N, 4, 4) are finite rigid transforms."""
-    with np.errstate(all="ignore"):
-        rotation = poses[:, :3, :3]
-        x, y, z = rotation[:, 0], rotation[:, 1], rotation[:, 2]
-        good = np.abs(poses[:, 3] - (0, 0, 0, 1)).max(axis=1) <= tolerance
-        for first, second, value in ((x, x, 1), (y, y, 1), (x, y, 0)):
-            product = np.einsum("ni,ni->n", first, second)
-            good &= np.abs(product - value) <= tolerance
-        good &= np.abs(np.cross(x, y) - z).max(axis=1) <= tolerance
-        return good & np.isfinite(poses).all(axis=(1, 2))
-
-
-def with_waiting(table: FrameTable, waiting: Iterable[EncodedFrame]) -> FrameTable:
-    """The table as it will be once the waiting frames are written."""
-    waiting = list(waiting)
-    if not waiting:
-        return table
-    gone = [frame.replaces for frame in waiting if frame.replaces is not None]
-    columns = [
-        (
-            item.id,
-            item.pose,
-            item.fov_y,
-            KINDS.index(item.kind),
-            item.created,
-            int(item.pinned),
-            _signed(item.valid_cells),
-        )
-        for item in waiting
-        if item.id not in gone
-    ]
-    added = _table_of(list(zip(*columns, strict=True)))
-    keep = ~np.isin(table.ids, gone)
-    return FrameTable(
-        *(
-            np.concatenate([getattr(table, name)[keep], getattr(added, name)])
-            for name in FrameTable.__dataclass_fields__
-        )
-    )
-
-
 def drop_hidden(connection: sqlite3.Connection, drop_undo: bool) -> None:
     """Delete the rows of deleted frames and of what they hide; `drop_undo`: all superseded."""
     links = connection.execute("SELECT id, deleted, superseded_by FROM frames").fetchall()
@@ -448,33 +313,6 @@ def count_kinds(query: Callable[[str], list[tuple]]) -> dict[str, tuple[int, int
     return {kind: (found[2 * i], int(found[2 * i + 1])) for i, kind in enumerate(KINDS)}
 
 
-def to_json(value, where: str) -> str:
-    """Compact JSON. ValueError: not JSON, not finite, or over 1 MB."""
-    try:
-        text = json.dumps(value, allow_nan=False, separators=(",", ":"))
-    except (TypeError, ValueError, RecursionError) as error:
-        raise ValueError(f"{where}: cannot be stored as JSON ({error})") from None
-    if len(text.encode()) > MAX_JSON_BYTES:
-        raise ValueError(f"{where}: is over {MAX_JSON_BYTES} bytes")
-    return text
-
-
-def parse_json(text, where: str):
-    """The value of a stored JSON text. ValueError: damaged, not finite, or not text."""
-    if not isinstance(text, str) or len(text) > MAX_JSON_BYTES:
-        raise ValueError(f"{where}: is not text of a sane size")
-    try:
-        return json.loads(text, parse_constant=_refuse_constant, parse_float=_finite)
-    except (ValueError, RecursionError) as error:
-        raise ValueError(f"{where}: is not JSON ({error})") from None
-
-
-def _refuse_constant(name: str):
-    raise ValueError(f"{name} is not a finite number")
-
-
-def _finite(text: str) -> float:
-    value = float(text)
-    if not math.isfinite(value):
-        raise ValueError(f"{text} is not a finite number")
-    return value
+def signed(cells: int) -> int:
+    """64 bits as SQLite stores them."""
+    return int(np.uint64(cells).astype(np.int64))

@@ -21,13 +21,14 @@ from pathlib import Path
 
 import numpy as np
 
-from . import codec, database, rows, schema
+from . import codec, database, json_text, rows, schema, table
 from .codec import DamagedFrame
 from .database import SaveError
 from .lock import WorldInUse, WriterLock
 from .maintenance import Problem, salvage_world, verify_world
-from .rows import EncodedFrame, FrameTable, StoredFrame
+from .rows import EncodedFrame, StoredFrame
 from .schema import KINDS, UnreadableWorld
+from .table import FrameTable
 
 __all__ = [
     "KINDS",
@@ -255,8 +256,8 @@ class WorldFile:
             UnreadableWorld: a row holds something that cannot be a frame.
         """
         with self._mutex:
-            table = rows.read_table(self._connection, self.path)
-            return rows.with_waiting(table, self._waiting_frames.values())
+            frames = table.read_table(self._connection, self.path)
+            return table.with_waiting(frames, self._waiting_frames.values())
 
     def delete_frame(self, frame_id: int) -> None:
         """Hide a frame; `restore_frame` brings it back until `compact`. KeyError if unknown."""
@@ -359,11 +360,11 @@ class WorldFile:
             if text is None:
                 found = self._query("SELECT value FROM state WHERE key = ?", (key,))
                 text = found[0][0] if found else None
-        return None if text is None else rows.parse_json(text, f"{self.path}: state {key}")
+        return None if text is None else json_text.parse_json(text, f"{self.path}: state {key}")
 
     def set_state(self, key: str, value) -> None:
         """Remember a JSON value (camera, settings, notes, bookmarks); written within a second."""
-        text = rows.to_json(value, f"state {key}")
+        text = json_text.to_json(value, f"state {key}")
         with self._mutex:
             self._check_writable()
             self._waiting_state[key] = text
@@ -371,7 +372,7 @@ class WorldFile:
 
     def journal(self, kind: str, payload: dict) -> None:
         """Note what happened; written within a second, in order."""
-        text = rows.to_json(payload, f"journal {kind}")
+        text = json_text.to_json(payload, f"journal {kind}")
         with self._mutex:
             self._check_writable()
             self._waiting_journal.append((time.time(), kind[:64], text))
@@ -399,7 +400,7 @@ class WorldFile:
     def _entries(self, source, kind: str | None) -> Iterator[JournalEntry]:
         for moment, entry_kind, text in source:
             if kind is None or kind == entry_kind:
-                yield JournalEntry(moment, entry_kind, rows.parse_json(text, "journal entry"))
+                yield JournalEntry(moment, entry_kind, json_text.parse_json(text, "journal entry"))
 
     # writing
 
