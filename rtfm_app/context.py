@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -73,7 +73,7 @@ class PageStore:
         self.pool.drop(frame_id)
         self._pages.pop(frame_id, None)
 
-    def keep_only(self, ids: set[int]) -> None:
+    def keep_only(self, ids: Container[int]) -> None:
         """Drop the pages of all other frames."""
         for frame_id in [i for i in self._pages if i not in ids]:
             self.drop(frame_id)

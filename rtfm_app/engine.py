@@ -20,7 +20,7 @@ from .config import GenerationSettings
 from .context import Page, PageStore, cameras_of
 from .device import choose_device
 from .frame import Attended, Frame
-from .geometry import check_pose, pixel_rays, rotation_angle, scaled_fov, tangents
+from .geometry import check_pose, pixel_rays, scaled_fov, tangents
 from .memory.codec import valid_cells
 from .memory.index import SpatialIndex
 from .memory.world_file import KINDS, StoredFrame, WorldFile
@@ -45,12 +45,10 @@ class FrameEngine:
         self.model = model
         self.device = device
         self.weights_path = weights_path
-        self.index = SpatialIndex(world.frame_table())
+        self.index = self._read_index()
         self.pages = PageStore(world, model, device)
         self._noise: NoiseField | None = None
         self._previous: tuple[int, ...] = ()
-        self._keys = self._stored_poses("generated")
-        self._seeds = self._stored_poses("seed")
 
     @classmethod
     def open(
@@ -210,34 +208,26 @@ class FrameEngine:
         """The context with one seed in it, and that seed's place: what nobody has seen starts from
         a mirrored reading of a *given* picture, never of an imagined one, so that the style of the
         place does not wear off from copy to copy."""
-        seeds = [i for i in ids if i in self._seeds]
-        if not ids or not self._seeds:
+        nearest = self.index.facing_seed(pose, [i for i in ids if self.index.is_seed(i)])
+        if not ids or nearest is None:
             return ids, 0
-        if not seeds:
-            seeds = [self._nearest_seed(pose, list(self._seeds))]
-            ids = (*(ids[:-1] if len(ids) > 1 else ids), seeds[0])
-        return ids, ids.index(self._nearest_seed(pose, seeds))
-
-    def _nearest_seed(self, pose, seeds: list[int]) -> int:
-        poses = np.stack([self._seeds[i] for i in seeds])
-        facing = poses[:, :3, 2] @ pose[:3, 2]
-        metres = np.linalg.norm(poses[:, :3, 3] - pose[:3, 3], axis=1)
-        return seeds[int(np.argmax(facing - 0.2 * np.log1p(metres)))]
+        if nearest not in ids:
+            ids = (*(ids[:-1] if len(ids) > 1 else ids), nearest)
+        return ids, ids.index(nearest)
 
     def forget(self, frame_id: int) -> None:
         """A frame was deleted from the world."""
         self.index.remove(frame_id)
         self.pages.drop(frame_id)
-        self._keys.pop(frame_id, None)
-        self._seeds.pop(frame_id, None)
 
     def refresh(self) -> None:
         """The world's frames changed from outside (edit, undo, restore): read the table again."""
-        table = self.world.frame_table()
-        self.pages.keep_only(set(table.ids.tolist()))
-        self.index = SpatialIndex(table)
-        self._keys = self._stored_poses("generated")
-        self._seeds = self._stored_poses("seed")
+        self.index = self._read_index()
+        self.pages.keep_only(self.index)
+
+    def _read_index(self) -> SpatialIndex:
+        """The poses of the world's frames as they are now."""
+        return SpatialIndex(self.world.frame_table())
 
     # Committing
 
@@ -261,24 +251,11 @@ class FrameEngine:
             frame_id, frame.camera_to_world, frame.fov_y_radians, KINDS.index("generated"),
             time.time(), valid_cells(valid),
         )  # fmt: skip
-        self._keys[frame_id] = frame.camera_to_world
         return frame_id
-
-    def _stored_poses(self, kind: str) -> dict[int, np.ndarray]:
-        """Poses of the live frames of this kind."""
-        table = self.world.frame_table()
-        chosen = table.kind == KINDS.index(kind)
-        ids = table.ids[chosen].tolist()
-        return dict(zip(ids, table.camera_to_world[chosen], strict=True))
 
     def _key_near(self, pose: np.ndarray) -> bool:
         """Whether a keyframe was already imagined from about here: looking again adds nothing."""
-        if not self._keys:
-            return False
-        poses = np.stack(list(self._keys.values()))
-        near = np.linalg.norm(poses[:, :3, 3] - pose[:3, 3], axis=1) < KEY_NEAR_METRES
-        angles = rotation_angle(np.swapaxes(poses[near, :3, :3], 1, 2) @ pose[:3, :3])
-        return bool((angles < KEY_NEAR_RADIANS).any())
+        return self.index.near(pose, KEY_NEAR_METRES, KEY_NEAR_RADIANS)
 
     def advance(
         self,

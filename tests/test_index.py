@@ -219,3 +219,40 @@ def test_crowds_stay_bounded_and_good(crowd):
     assert time.thread_time() - started < 0.02, "within a loose bound on any machine"
     if crowd != "opposite":
         assert found.coverage > 0.97
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(0, 2**32 - 1), st.integers(1, 900), st.floats(0.05, 3.0))
+def test_a_frame_seen_from_about_here_is_found_as_by_looking_at_all(seed, count, metres):
+    rng = np.random.default_rng(seed)
+    positions, yaws = rng.uniform(-4, 4, (count, 3)), rng.uniform(-4, 4, count)
+    index = index_of(table_of(positions, yaws).camera_to_world)
+    gone = rng.choice(count, count // 3, replace=False)
+    for number in gone:
+        index.remove(int(number) + 1)
+    alive = np.setdiff1d(np.arange(count), gone)
+    for _ in range(8):
+        point, yaw = rng.uniform(-4, 4, 3), rng.uniform(-4, 4)
+        turned = np.abs((yaws[alive] - yaw + np.pi) % (2 * np.pi) - np.pi)
+        apart = np.linalg.norm(positions[alive] - point, axis=1)
+        pose = pose_from_yaw_pitch(point, yaw, 0)
+        expected = ((apart < metres) & (turned < 0.4)).any()
+        assert index.near(pose, metres, 0.4) == expected
+        assert not index.near(pose, metres, 0.4, SEED), "all were imagined"
+
+
+def test_seeds_are_known_through_their_edits_and_the_one_that_faces_is_chosen():
+    index = index_of([at(0, 0), at(0, 0, 90), at(0, 0, 90), at(2, 0, 90)], [0, 0, 1, 0])
+    assert [index.is_seed(i) for i in (1, 2, 3, 4, 9)] == [True, True, False, True, False]
+    assert index.facing_seed(at(0, 0, 80)) == 2
+    assert index.facing_seed(at(0, 0, 80), [1, 4]) == 4
+    index.remove(2)
+    assert index.facing_seed(at(0, 0, 80)) == 4
+    index.add(5, at(0, 0, 85), FOV, SEED, 9.0)
+    assert index.facing_seed(at(0, 0, 80)) == 5
+    table = table_of(np.zeros((2, 3)), np.array([0.0, 1.0]))
+    table.kind[:] = EDIT
+    edited = SpatialIndex(table, {2: "seed"})
+    assert not edited.is_seed(1) and edited.is_seed(2)
+    assert edited.facing_seed(at(0, 0)) == 2
+    assert index_of([at(0, 0)]).facing_seed(at(0, 0)) is None

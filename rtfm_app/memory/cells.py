@@ -87,21 +87,25 @@ class CellOrder:
         self._codes = np.insert(self._codes, places, codes[order])
         self._slots = np.insert(self._slots, places, slots[order])
 
-    def ranges(self, position: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """First and end index (LEVELS + 1, 8) of the eight cells around a point, finest first.
+    def ranges(
+        self, position: np.ndarray, level: int | None = None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """First and end index (LEVELS + 1, 8) of the eight cells around a point, finest first, or
+        (1, 8) of one level.
 
         The eight cells of size s cover at least s / 2 in every direction.
         """
+        chosen = slice(None) if level is None else slice(level, level + 1)
         exact = np.clip(position * (1 / FINEST_METRES), -_OFFSET, _OFFSET - 1) + _OFFSET
-        low = np.floor(exact / _SIZES[:, None] - 0.5).astype(np.int64)
+        low = np.floor(exact / _SIZES[chosen, None] - 0.5).astype(np.int64)
         pair = np.stack([low, low + 1])
-        inside = (pair >= 0) & (pair <= _LAST[:, None])
+        inside = (pair >= 0) & (pair <= _LAST[chosen, None])
         spread = _spread(pair.clip(0)) << np.arange(3, dtype=np.uint64)
         codes, outside = (
             (z[:, None, None] | y[None, :, None] | x[None, None, :]).reshape(8, -1)
             for x, y, z in (np.moveaxis(spread, 2, 0), np.moveaxis(~inside, 2, 0))
         )
-        edges = np.stack([codes, codes + np.uint64(1)]) << _SHIFTS
+        edges = np.stack([codes, codes + np.uint64(1)]) << _SHIFTS[chosen]
         begin, end = np.searchsorted(self._codes, edges).transpose(0, 2, 1)
         return begin, np.where(outside.T, begin, end)
 

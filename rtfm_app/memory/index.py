@@ -13,29 +13,29 @@ the target (less resolution) or looks at it from another side. Nothing knows abo
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 
-from ..geometry import tangents
-from .cells import LEVELS, CellOrder
+from ..geometry import rotation_angle, tangents
+from .cells import FINEST_METRES, LEVELS, CellOrder
+from .choice import Candidates, choose
 from .codec import ALL_CELLS
 from .samples import COARSE, FINE, Views, coverage_of
+from .schema import KINDS
 from .table import FrameTable
 
 FINALISTS = 48
 ENOUGH_NEAR = 128
 ENOUGH_USEFUL = 48
 MOST_PER_ROUND = (1024, 768, 512)
+MOST_NEAR = 4096
 TAIL = 256
-GENERATED = 1
+SEED, GENERATED = 0, 1
 BACK_TO_BACK = -0.35
-SATURATION = 0.75
 AUTHORITY = np.array([1.06, 1.0, 1.12])  # seed, generated, edit
 LATER_WINS_LESS = 0.04
-SWAP_GAIN = 1.04
-RESELECT_GAIN = 1.35
 ALIKE_METRES = 0.2
 ALIKE_COSINE = 1 - math.cos(math.radians(6))
 
@@ -56,12 +56,18 @@ class Retrieval:
 
 
 class SpatialIndex:
-    """Poses of the live frames of a world."""
+    """Poses of the live frames of a world.
 
-    def __init__(self, table: FrameTable | None = None):
+    Args:
+        origins: for edits, the kind of the frame that each is a new version of; `near` and the
+            seeds go by it.
+    """
+
+    def __init__(self, table: FrameTable | None = None, origins: Mapping[int, str] | None = None):
         count = 0 if table is None else len(table)
         self._views = Views(count)
         self._ids = np.zeros(max(count, 64), np.int64)
+        self._origin = np.zeros(max(count, 64), np.int8)
         self._alive = np.zeros(max(count, 64), bool)
         self._slot_of: dict[int, int] = {}
         self._count = 0
@@ -72,6 +78,10 @@ class SpatialIndex:
             self._views.fill(table.camera_to_world, tan_y, table.valid_cells, table.kind)
             self._slot_of = dict(zip(table.ids.tolist(), range(count), strict=True))
             self._count = count
+            self._origin[:count] = table.kind
+            for frame_id, kind in (origins or {}).items():
+                self._origin[self._slot_of[frame_id]] = KINDS.index(kind)
+        self._seeds: np.ndarray | None = None
         self._order = self._build_order()
 
     def __len__(self) -> int:
@@ -105,8 +115,11 @@ class SpatialIndex:
         self._alive[slot] = True
         tan_y = np.array([tangents(fov_y_radians)[1]])
         self._views.put(slot, camera_to_world, tan_y, valid_cells, kind)
+        self._origin[slot] = kind
         self._slot_of[frame_id] = slot
         self._count += 1
+        if kind == SEED:
+            self._seeds = None
         if self._count - len(self._order) > TAIL:
             self._merge_tail()
 
@@ -116,6 +129,8 @@ class SpatialIndex:
         if slot is None:
             return
         self._alive[slot] = False
+        if self._origin[slot] == SEED:
+            self._seeds = None
         if len(self._slot_of) < 0.75 * self._count - TAIL:
             self._drop_dead()
 
@@ -142,7 +157,7 @@ class SpatialIndex:
         alike = self._views.alikeness(slots, ALIKE_METRES, ALIKE_COSINE)
         places = {slot: place for place, slot in enumerate(slots.tolist())}
         held = [places[slot] for slot in kept][:k]
-        chosen = _choose(_Candidates(worth, FINE.weights, alike), min(k, len(slots)), held)
+        chosen = choose(Candidates(worth, FINE.weights, alike), min(k, len(slots)), held)
         scores = seen[chosen] @ FINE.weights
         order = np.argsort(-scores, kind="stable")
         chosen = np.asarray(chosen)[order]
@@ -151,6 +166,45 @@ class SpatialIndex:
             tuple(scores[order].tolist()),
             coverage_of(seen[chosen], FINE.weights),
         )
+
+    def near(
+        self, camera_to_world: np.ndarray, metres: float, radians: float, kind: int = GENERATED
+    ) -> bool:
+        """Whether a frame of this kind (or a new version of one) was seen from less than `metres`
+        and `radians` away."""
+        level = min(math.ceil(math.log2(max(2 * metres / FINEST_METRES, 1))), LEVELS)
+        begin, end = self._order.ranges(camera_to_world[:3, 3], level)
+        tail = np.arange(len(self._order), self._count)
+        slots = np.concatenate([tail, self._order.take(begin[0], end[0], MOST_NEAR)])
+        slots = slots[self._alive[slots] & (self._origin[slots] == kind)]
+        apart = self._views.position[slots] - camera_to_world[:3, 3]
+        slots = slots[np.einsum("ci,ci->c", apart, apart) < metres**2]
+        turned = self._views.rotation[slots] @ camera_to_world[:3, :3]
+        return bool((rotation_angle(turned) < radians).any())
+
+    def is_seed(self, frame_id: int) -> bool:
+        """Whether this is a live frame that was given, not imagined or edited."""
+        slot = self._slot_of.get(frame_id)
+        return slot is not None and self._origin[slot] == SEED
+
+    def facing_seed(self, camera_to_world: np.ndarray, among: Iterable[int] = ()) -> int | None:
+        """The seed (of those `among`, if any are given) that looks most the same way, nearer ones
+        first; None in a world without seeds."""
+        slots = np.array([self._slot_of[i] for i in among], np.int64)
+        if not len(slots):
+            slots = self._seed_slots()
+        if not len(slots):
+            return None
+        facing = self._views.rotation[slots, 2] @ camera_to_world[:3, 2]
+        metres = np.linalg.norm(self._views.position[slots] - camera_to_world[:3, 3], axis=1)
+        return int(self._ids[slots[np.argmax(facing - 0.2 * np.log1p(metres))]])
+
+    def _seed_slots(self) -> np.ndarray:
+        """Slots of the live seeds; found once, they seldom change."""
+        if self._seeds is None:
+            count = self._count
+            self._seeds = np.flatnonzero(self._alive[:count] & (self._origin[:count] == SEED))
+        return self._seeds
 
     def _authority(self, slots: np.ndarray) -> np.ndarray:
         """(C,) factor: edits before seeds before generated frames, earlier ones before later.
@@ -219,93 +273,19 @@ class SpatialIndex:
         alive = np.flatnonzero(self._alive[: self._count])
         self._views.keep(alive)
         self._ids[: len(alive)] = self._ids[alive]
+        self._origin[: len(alive)] = self._origin[alive]
         self._alive[:] = False
         self._alive[: len(alive)] = True
         self._count = len(alive)
         self._slot_of = dict(
             zip(self._ids[: self._count].tolist(), range(self._count), strict=True)
         )
+        self._seeds = None
         self._order = self._build_order()
 
     def _grow(self) -> None:
         capacity = 2 * len(self._ids)
         self._ids = np.resize(self._ids, capacity)
+        self._origin = np.resize(self._origin, capacity)
         self._alive = np.append(self._alive, np.zeros(capacity - len(self._alive), bool))
         self._views.grow(capacity)
-
-
-@dataclass(frozen=True)
-class _Candidates:
-    """What the choice is made from.
-
-    Attributes:
-        worth: (C, P) how well each candidate shows each sample, authority included.
-        weights: (P,) of the samples. alike: (C, C) how alike two candidates are.
-    """
-
-    worth: np.ndarray
-    weights: np.ndarray
-    alike: np.ndarray
-
-    @cached_property
-    def missed(self) -> np.ndarray:
-        """(C, P) share of each sample that a candidate leaves unseen; never all of it is seen, so
-        that a second look counts too, but less."""
-        return 1 - SATURATION * np.minimum(self.worth, 1)
-
-    @cached_property
-    def alone(self) -> np.ndarray:
-        """(C,) what each is worth by itself."""
-        return self.worth @ self.weights
-
-    def value(self, chosen: list[int]) -> float:
-        """What a choice is worth: the view seen, and authority beyond a full view."""
-        unseen = self.missed[chosen].prod(axis=0) @ self.weights
-        return float(1 - unseen + 0.1 * self.alone[chosen].sum() / len(chosen))
-
-
-def _choose(candidates: _Candidates, k: int, held: list[int]) -> list[int]:
-    """Indices of the chosen: `held` with one change at most, or a much better fresh choice."""
-    fresh = _greedy(candidates, k, [])
-    if not held:
-        return fresh
-    if len(held) < k:
-        held = _greedy(candidates, k, held)
-    held_value = candidates.value(held)
-    if candidates.value(fresh) > RESELECT_GAIN * held_value + 1e-3:
-        return fresh
-    swapped = _best_swap(candidates, held)
-    return swapped if candidates.value(swapped) > SWAP_GAIN * held_value + 1e-3 else held
-
-
-def _greedy(candidates: _Candidates, k: int, chosen: list[int]) -> list[int]:
-    """Extend `chosen` to `k`, each time by the candidate that adds most."""
-    chosen = list(chosen)
-    unseen = candidates.weights * candidates.missed[chosen].prod(axis=0)
-    novelty = (1 - 0.5 * candidates.alike[chosen]).prod(axis=0)
-    novelty[chosen] = -1
-    while len(chosen) < k:
-        gain = candidates.worth @ unseen
-        gain += 1e-6
-        gain *= novelty
-        best = int(gain.argmax())
-        chosen.append(best)
-        unseen = unseen * candidates.missed[best]
-        novelty *= 1 - 0.5 * candidates.alike[best]
-        novelty[best] = -1
-    return chosen
-
-
-def _best_swap(candidates: _Candidates, held: list[int]) -> list[int]:
-    """`held` with the one member exchanged that gains most."""
-    k = len(held)
-    others = ~np.eye(k, dtype=bool)
-    missed = np.where(others[:, :, None], candidates.missed[held], 1).prod(axis=1)
-    alike = np.where(others[:, :, None], 1 - 0.5 * candidates.alike[held], 1).prod(axis=1)
-    unseen = missed * candidates.weights
-    gain = (unseen @ candidates.worth.T + 1e-6) * alike
-    gain[:, held] = -1
-    best = gain.argmax(axis=1)
-    left = unseen.sum(axis=1) - SATURATION * gain[np.arange(k), best]
-    out = int(left.argmin())
-    return held[:out] + [int(best[out])] + held[out + 1 :]
