@@ -24,6 +24,7 @@ app = typer.Typer(
 )
 worlds.add_to(app)
 render.add_to(app)
+replay.add_to(app)
 film.add_to(app)
 play.add_to(app)
 training_worlds.add_to(app)

@@ -144,7 +144,7 @@ def render_pictures(
     on_picture(first)
     pictures = draw_views(engine, views, settings, commit=commit, first=first)
     for index, image in enumerate(pictures, start=first):
-        _write_png(folder / f"{index:06d}.png", image)
+        write_png(folder / f"{index:06d}.png", image)
         on_picture(index + 1)
     notes.unlink()
     return len(views) - first
@@ -173,7 +173,8 @@ def _done(folder: Path, count: int) -> int:
     return next((i for i in numbers if not (folder / f"{i:06d}.png").exists()), count)
 
 
-def _write_png(path: Path, image: np.ndarray) -> None:
+def write_png(path: Path, image: np.ndarray) -> None:
+    """Write (H, W, 3) uint8 through a temporary name."""
     unfinished = path.with_name(f".{path.name}.{os.getpid()}")
     Image.fromarray(image).save(unfinished, format="PNG", compress_level=3)
     unfinished.replace(path)

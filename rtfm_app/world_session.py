@@ -24,11 +24,12 @@ from .memory.world_file import SaveError, WorldFile
 SAVE_EVERY_S = 1.0
 REST_FRAMES = 3
 WARN_EVERY_S = 10.0
+THIN_JOURNAL_EVERY = 5000
 
 
 class WorldSession:
     """See the module docstring. `engine` has `world`, `index`, `advance`, `step`, `forget`,
-    `refresh`, `close`."""
+    `refresh`, `run_info`, `close`."""
 
     def __init__(self, engine, path: Path):
         self.engine = engine
@@ -42,6 +43,10 @@ class WorldSession:
         self._next_warning = 0.0
         self._problem = ""
         self._film: FilmWriter | None = None
+        self._journalled: tuple | None = None
+        self._journal_rows = 0
+        if not engine.world.read_only:
+            self._journal_opening()
 
     @classmethod
     def open(
@@ -94,22 +99,50 @@ class WorldSession:
         """Draw and, unless the world cannot be written, imagine."""
         if not self.engine.world.read_only:
             try:
-                self.engine.world.journal(
-                    "step",
-                    {
-                        "camera_to_world": pose.camera_to_world[:3].tolist(),
-                        "velocity": pose.velocity.tolist(),
-                    },
-                )
-                return self.engine.advance(
+                self._journal_step(pose)
+                before = self.engine.world.next_frame_id
+                frame = self.engine.advance(
                     pose.camera_to_world,
                     self.settings,
                     velocity=pose.velocity,
                     overscan=OVERSCAN,
                 )
+                made = list(range(before, self.engine.world.next_frame_id))
+                if made:
+                    self.engine.world.journal("commit", {"ids": made})
+                return frame
             except SaveError as error:
                 self._problem = str(error)
         return self.engine.step(pose.camera_to_world, self.settings, overscan=OVERSCAN)
+
+    def _journal_opening(self) -> None:
+        """What a replay has to begin with (see `replay.py`)."""
+        world = self.engine.world
+        try:
+            world.thin_journal()
+        except SaveError as error:
+            self._problem = str(error)
+        world.journal(
+            "open",
+            {
+                "settings": asdict(self.settings),
+                "next_frame": world.next_frame_id,
+                **self.engine.run_info(),
+            },
+        )
+
+    def _journal_step(self, pose: PoseStamp) -> None:
+        """A pose that has not changed is not written again, only that it was drawn again."""
+        payload = (pose.camera_to_world[:3].tolist(), pose.velocity.tolist())
+        if payload == self._journalled:
+            self.engine.world.journal("again", {})
+        else:
+            self._journalled = payload
+            names = ("camera_to_world", "velocity")
+            self.engine.world.journal("step", dict(zip(names, payload, strict=True)))
+        self._journal_rows += 1
+        if self._journal_rows % THIN_JOURNAL_EVERY == 0:
+            self.engine.world.thin_journal()
 
     def redraw(self) -> None:
         """Something other than the pose has changed."""

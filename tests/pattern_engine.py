@@ -60,6 +60,9 @@ class PatternEngine:
     def refresh(self) -> None:
         self.index = SpatialIndex(self.world.frame_table())
 
+    def run_info(self) -> dict:
+        return {"weights_sha256": "pattern", "device": "cpu", "threads": 1}
+
     def close(self) -> None:
         self.world.close()
 

@@ -139,11 +139,14 @@ def info(
 def world_facts(world: WorldFile) -> dict:
     """What `rtfm info` shows; plain JSON values."""
     yaw, pitch = yaw_pitch_of(world.start_pose)
+    entries, steps = world.journal_length()
     source_to_world = np.eye(4) if world.source_to_world is None else world.source_to_world
     return {
         "name": world.name,
         "path": str(world.path),
         **world.stats(),
+        "journal_entries": entries,
+        "journal_steps": steps,
         "fov_y_degrees": math.degrees(world.fov_y_radians),
         "start_position": world.start_pose[:3, 3].tolist(),
         "start_yaw_degrees": math.degrees(yaw),

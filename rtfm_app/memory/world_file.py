@@ -21,7 +21,7 @@ from pathlib import Path
 
 import numpy as np
 
-from . import codec, database, json_text, rows, schema, table
+from . import codec, database, journal, json_text, rows, schema, table
 from .codec import DamagedFrame
 from .database import SaveError
 from .lock import WorldInUse, WriterLock
@@ -202,6 +202,11 @@ class WorldFile:
             self._writer_lock = None
 
     # frames
+
+    @property
+    def next_frame_id(self) -> int:
+        """The id that the next frame will have."""
+        return self._next_id
 
     def add_frame(self, frame: StoredFrame) -> int:
         """Store a frame in one transaction and return its id, which is never used again.
@@ -413,6 +418,26 @@ class WorldFile:
         with self._mutex:
             if self._waiting_frames or self._waiting_journal or self._waiting_state:
                 self._write(lambda connection: None)
+    def journal_length(self) -> tuple[int, int]:
+        """(entries, steps walked) that are written."""
+        with self._mutex:
+            try:
+                return journal.length(self._connection)
+            except sqlite3.Error as error:
+                raise UnreadableWorld(f"{self.path}: is damaged ({error})") from error
+
+    def thin_journal(self) -> int:
+        """Drop the oldest entries of an overlong journal; returns how many (see `journal.py`)."""
+        removed = 0
+
+        def work(connection: sqlite3.Connection) -> None:
+            nonlocal removed
+            removed = journal.thin(connection)
+
+        with self._mutex:
+            self._write(work)
+        return removed
+
 
     def _write(self, work: Callable[[sqlite3.Connection], object]) -> None:
         """Run `work` after everything that waits, all or nothing."""
