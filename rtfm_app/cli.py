@@ -12,7 +12,7 @@ import typer
 from typer.exceptions import TyperException
 
 from . import __version__
-from .commands import film, measure, play, render, train, training_worlds, worlds
+from .commands import film, measure, play, render, replay, train, training_worlds, worlds
 from .memory.world_file import SaveError
 
 app = typer.Typer(
@@ -24,8 +24,8 @@ app = typer.Typer(
 )
 worlds.add_to(app)
 render.add_to(app)
-replay.add_to(app)
 film.add_to(app)
+replay.add_to(app)
 play.add_to(app)
 training_worlds.add_to(app)
 train.add_to(app)
