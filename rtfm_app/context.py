@@ -14,6 +14,7 @@ from .geometry import invert_pose, tangents
 from .memory.pages import PagePool
 from .memory.world_file import WorldFile
 from .model.cameras import Views, relative_views
+from .model.fast_compose import Readable
 from .model.frame_model import Cameras, Pages
 
 
@@ -24,7 +25,7 @@ class Page:
     Attributes:
         kv: one tensor (2, heads, T, D / heads) per block.  features: (C, H / 4, W / 4).
         image: (3, H, W) at model resolution.  valid: (1, H, W).
-        picture: (3, H', W') at its stored resolution.
+        picture: at its stored resolution.
         camera_to_world: (4, 4) float64.  tan_y: of the stored picture.
         given: a picture from outside, not imagined.
     """
@@ -33,7 +34,7 @@ class Page:
     features: torch.Tensor
     image: torch.Tensor
     valid: torch.Tensor
-    picture: torch.Tensor
+    picture: Readable
     camera_to_world: np.ndarray
     tan_y: float
     given: bool
@@ -98,9 +99,9 @@ class PageStore:
         """Memory pass of a stored frame, always from its stored 8-bit picture."""
         stored = self.world.read_frame(frame_id)
         config = self.model.config
-        picture = torch.from_numpy(stored.image).to(self.device).permute(2, 0, 1).float()
-        picture = picture / 127.5 - 1
-        image = F.interpolate(picture[None], size=(config.height, config.width), mode="area")
+        picture = Readable(stored.image)
+        image = picture.tensor(self.device)
+        image = F.interpolate(image, size=(config.height, config.width), mode="area")
         valid = torch.ones_like(image[:, :1])
         if stored.valid is not None:
             mask = torch.from_numpy(stored.valid).to(self.device).float()[None, None]

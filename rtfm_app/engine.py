@@ -27,7 +27,8 @@ from .memory.world_file import KINDS, StoredFrame, WorldFile
 from .model.cameras import METRES_PER_UNIT, Views
 from .model.checkpoint import load_model, weights_sha256
 from .model.fast import prepare
-from .model.frame_model import Cameras, Pages, Prediction, compose
+from .model.fast_compose import Drawn, draw
+from .model.frame_model import Cameras, Pages, Prediction
 from .model.matching import rho_of
 from .model.sampler import NoiseField, generate
 from .resources import asset
@@ -155,23 +156,21 @@ class FrameEngine:
         """Draw the picture of a prediction."""
         settings = task.settings
         with task.clock.measure("compose"):
-            pictures = [page.picture[None] for page in task.memory]
-            picture, gate, share = compose(
+            pictures = [page.picture for page in task.memory]
+            drawn = draw(
                 prediction, task.pages, task.views, task.cameras, pictures,
                 settings.height, settings.width, settings.imagination,
             )  # fmt: skip
-            image = ((picture[0].clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8)
-            image = image.permute(1, 2, 0).contiguous().cpu().numpy()
         return Frame(
-            image=image,
+            image=drawn.image,
             camera_to_world=task.pose,
             fov_y_radians=task.fov_y_radians,
             kind=kind,
             timings_ms=task.clock.finish(),
-            **self._described(prediction, gate, share, task.ids),
+            **self._described(prediction, drawn, task.ids),
         )
 
-    def _described(self, prediction, gate, share, ids: tuple[int, ...]) -> dict:
+    def _described(self, prediction: Prediction, drawn: Drawn, ids: tuple[int, ...]) -> dict:
         """The numbers of a frame beside its picture."""
         if prediction.pointer is None:
             small = (self.model.config.height // 2, self.model.config.width // 2)
@@ -181,16 +180,16 @@ class FrameEngine:
                 "confidence": nothing, "attended": tuple(Attended(i, 0.0) for i in ids),
             }  # fmt: skip
         pointer = prediction.pointer
+        gate = torch.from_numpy(drawn.gate)[None, None]
         remembered = F.interpolate(gate, size=pointer.u.shape[-2:], mode="area")[0, 0]
-        weights = (share * gate).mean((0, 2, 3)).tolist()
         certainty = pointer.logits.softmax(1).topk(3, 1).values.sum(1, keepdim=True)
-        certainty = F.interpolate(certainty, size=pointer.u.shape[-2:])[0, 0] * remembered
-        attended = [Attended(i, w) for i, w in zip(ids, weights, strict=True)]
+        certainty = F.interpolate(certainty, size=pointer.u.shape[-2:])[0, 0].cpu() * remembered
+        attended = [Attended(i, w) for i, w in zip(ids, drawn.weights.tolist(), strict=True)]
         return {
             "novelty": float(1 - remembered.mean()),
-            "unseen": ((1 - remembered) * 255).round().to(torch.uint8).cpu().numpy(),
+            "unseen": ((1 - remembered) * 255).round().to(torch.uint8).numpy(),
             "inverse_depth": (rho_of(pointer.u)[0, 0] / METRES_PER_UNIT).float().cpu().numpy(),
-            "confidence": certainty.float().cpu().numpy(),
+            "confidence": certainty.float().numpy(),
             "attended": tuple(sorted(attended, key=lambda a: -a.weight)),
         }
 

@@ -7,6 +7,7 @@ the tests hold the fast ones to.
 
 from __future__ import annotations
 
+import cv2
 import torch
 from torch.nn import functional as F
 
@@ -26,6 +27,7 @@ def compile_for_training(model: FrameModel) -> None:
 
 def prepare(model: FrameModel, device: torch.device) -> FrameModel:
     """Ready a loaded model for inference on `device`."""
+    cv2.setNumThreads(torch.get_num_threads())  # else OpenCV takes the display's core too
     model = model.eval().requires_grad_(False).to(device)
     for module in model.modules():
         if isinstance(module, Linear | Convolution):
