@@ -31,6 +31,7 @@ from .gamepad import Gamepad
 from .input import Controls, InputState, Sensitivity
 from .link import PoseStamp
 from .preferences import LAYOUT_NAME, config_folder, load_preferences
+from .sound import Sound
 from .worker import WorkerHandle, WorkerOptions
 
 log = logging.getLogger(__name__)
@@ -103,6 +104,7 @@ class App:
         self.interface = Interface(self.window, preferences, _read_layout())
         self.dialogs = FileDialogs(headless)
         self.gamepad = Gamepad()
+        self.sound = Sound(enabled=not headless)
         self.state.renderer = self.window.renderer
         self.first_shown: float | None = None
         self._input_time = 0.0
@@ -178,6 +180,10 @@ class App:
                 solid = not state.preferences.solid_walking
                 self._change_preferences(solid_walking=solid)
                 state.toast("Solid ground" if solid else "Walking through everything")
+            case "mute":
+                muted = not state.preferences.muted
+                self._change_preferences(muted=muted)
+                state.toast("Sound off" if muted else "Sound on")
             case _ if action.startswith("place_"):
                 controller.go_to_bookmark(int(action.removeprefix("place_")))
 
@@ -185,6 +191,8 @@ class App:
         state = self.state
         if controls.newest_event:
             self._input_time = controls.newest_event
+        walker = state.camera if state.world is not None else None
+        self.sound.update(walker, state.preferences.volume, state.preferences.muted)
         if state.world is None:
             return
         if not controls.idle:
@@ -394,6 +402,7 @@ class App:
             self.controller.close()
             for saver in self._savers:
                 saver.join()
+            self.sound.close()
             self.gamepad.close()
             self.interface.release()
             self.view.release()
