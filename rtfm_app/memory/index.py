@@ -247,16 +247,16 @@ class SpatialIndex:
                 break
             level = min(int(np.searchsorted(totals, 4 * totals[level])), LEVELS)
             found = []
-        slots, first = np.unique(np.concatenate(slots), return_index=True)
-        return slots, np.concatenate(scores)[first]
+        return _distinct_best(np.concatenate(slots), np.concatenate(scores))
 
     def _coarse_score(self, slots, camera_to_world, tan_y) -> np.ndarray:
         """(C,) overlap, with a trace of nearness so that frames that see nothing are ordered."""
         score, along = self._views.nearness(slots, camera_to_world)
         score *= 1e-3
         facing = np.flatnonzero(along > BACK_TO_BACK)
-        seen = self._views.seen(COARSE, slots[facing], camera_to_world, tan_y)
-        score[facing] += seen @ COARSE.weights
+        if len(facing):
+            seen = self._views.seen(COARSE, slots[facing], camera_to_world, tan_y)
+            score[facing] += seen @ COARSE.weights
         return score
 
     def _build_order(self) -> CellOrder:
@@ -289,3 +289,13 @@ class SpatialIndex:
         self._origin = np.resize(self._origin, capacity)
         self._alive = np.append(self._alive, np.zeros(capacity - len(self._alive), bool))
         self._views.grow(capacity)
+
+
+def _distinct_best(slots: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Each slot once, ascending, with its score; FINALISTS best ones at least are among them."""
+    most = FINALISTS * (len(MOST_PER_ROUND) + 1)  # each round may find a slot once more
+    if len(slots) > most:
+        best = np.argpartition(-scores, most)[:most]
+        slots, scores = slots[best], scores[best]
+    slots, first = np.unique(slots, return_index=True)
+    return slots, scores[first]
