@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from torch.nn import functional as F
 
+from . import edits
 from .config import GenerationSettings
 from .context import Page, PageStore, cameras_of
 from .device import choose_device
@@ -226,7 +227,19 @@ class FrameEngine:
 
     def _read_index(self) -> SpatialIndex:
         """The poses of the world's frames as they are now."""
-        return SpatialIndex(self.world.frame_table())
+        table = self.world.frame_table()
+        edited = (table.kind == KINDS.index("edit")).any()
+        return SpatialIndex(table, self.world.origins() if edited else None)
+
+    # Editing
+
+    def paint(self, frame: Frame, mark: np.ndarray) -> list[int]:
+        """Keep a mark, (H, W, 4) uint8 RGBA over the frame's picture; see `edits.paint`."""
+        return edits.paint(self, frame, mark)
+
+    def undo_paint(self) -> list[int]:
+        """Take the last stroke back; see `edits.undo_paint`."""
+        return edits.undo_paint(self)
 
     # Committing
 

@@ -264,6 +264,22 @@ class WorldFile:
             frames = table.read_table(self._connection, self.path)
             return table.with_waiting(frames, self._waiting_frames.values())
 
+    def origins(self) -> dict[int, str]:
+        """Kind of the oldest version that is kept, for each live edit."""
+        with self._mutex:
+            if self._waiting_frames:
+                with contextlib.suppress(SaveError):  # told by `save_error`; what waits is unknown
+                    self.flush()
+            found = self._query(
+                "WITH RECURSIVE older(edit, at) AS ("
+                "SELECT id, id FROM frames "
+                "WHERE kind = 'edit' AND deleted = 0 AND superseded_by IS NULL "
+                "UNION SELECT edit, replaces FROM older JOIN frames ON id = at "
+                "WHERE replaces IS NOT NULL) "
+                "SELECT edit, kind FROM older JOIN frames ON id = at WHERE replaces IS NULL"
+            )
+        return dict(found)
+
     def delete_frame(self, frame_id: int) -> None:
         """Hide a frame; `restore_frame` brings it back until `compact`. KeyError if unknown."""
         self._update_frame(frame_id, "deleted = 1")

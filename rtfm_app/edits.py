@@ -1,0 +1,288 @@
+"""Edits: marks that a user paints on the current view, kept in the stored frames.
+
+A mark lies on the content that the painted frame shows, at the distances the model itself gave that
+frame, so it is read from each stored frame just where the model reads that content. Nothing of the
+geometry is kept: every stored frame that shows the place gets a new version with the mark in its
+pixels, and the old version stays for undo.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from .frame import Frame
+from .geometry import invert_pose, tangents
+from .memory.world_file import StoredFrame
+
+LEAST_PIXELS = 6.0  # of the mark, in a stored frame; fewer are left alone
+MOST_FRAMES = 48  # new versions of one stroke, the ones that show most of the mark first
+HIDDEN_NEARER = 1.12  # a surface this much nearer than the mark hides it, if it looks different
+HIDDEN_MARGIN = 0.01  # 1 / metre
+SURELY_NEARER = 1.8
+UNLIKE = 20.0  # grey levels between the painted view and the stored picture
+UNSEEN_SHARE = 0.5
+MOST_SAMPLES = 4_000_000
+STROKES_STATE = "strokes"
+MOST_STROKES = 200
+
+
+@dataclass(frozen=True)
+class Carried:
+    """A mark in the pixels of another view.
+
+    Attributes:
+        mark: (H, W, 4) float32, colour 0..255 and alpha 0..1.
+        inverse_depth: (H, W) float32 of the marked content seen from there, 1 / metres.
+        seen: (H, W, 3) float32, what the painted view shows at the same content.
+    """
+
+    mark: np.ndarray
+    inverse_depth: np.ndarray
+    seen: np.ndarray
+
+    @property
+    def pixels(self) -> float:
+        return float(self.mark[..., 3].sum())
+
+
+def paint(engine, frame: Frame, mark: np.ndarray) -> list[int]:
+    """Give every stored frame that shows the marked place a new version with the mark.
+
+    Args:
+        engine: a `FrameEngine`.
+        frame: what the user sees, as the engine drew it.
+        mark: (H, W, 4) uint8 RGBA over the frame's picture, alpha 0 where nothing is painted.
+    Returns:
+        ids of the new versions; empty where nothing is marked.
+    Raises:
+        ValueError: the mark does not fit the picture.
+        SaveError: the world cannot be written.
+    """
+    mark = check_mark(mark, frame)
+    if not mark[..., 3].any():
+        return []
+    if _imagined(frame, mark):
+        engine.commit(frame)
+    carried = {}
+    for frame_id in frames_that_show(engine.world, frame, mark):
+        stored = engine.world.read_frame(frame_id)
+        there = carry(frame, mark, stored)
+        if there.pixels >= LEAST_PIXELS:
+            carried[frame_id] = (stored, there)
+    most = sorted(carried, key=lambda i: -carried[i][1].pixels)[:MOST_FRAMES]
+    versions = []
+    for frame_id in most:
+        stored, there = carried[frame_id]
+        alpha = there.mark[..., 3] * ~hidden(there, stored, own_inverse_depth(engine, stored))
+        if stored.valid is not None:
+            alpha = alpha * stored.valid
+        if alpha.sum() >= LEAST_PIXELS:
+            versions.append((frame_id, stored, blend(stored.image, there.mark[..., :3], alpha)))
+    return write_versions(engine, versions)
+
+
+def undo_paint(engine) -> list[int]:
+    """Take back the last stroke that is still there; returns the ids of the versions taken back
+    (empty: there was none).
+
+    Raises:
+        SaveError: the world cannot be written.
+    """
+    strokes = engine.world.get_state(STROKES_STATE) or []
+    undone: list[int] = []
+    while strokes and not undone:
+        live = set(engine.world.frame_table().ids.tolist())
+        for frame_id in reversed(strokes.pop()):
+            if frame_id in live:
+                engine.world.undo_edit(frame_id)
+                undone.append(frame_id)
+    engine.world.set_state(STROKES_STATE, strokes)
+    if undone:
+        engine.world.journal("undo paint", {"ids": undone})
+        engine.refresh()
+    return undone
+
+
+def write_versions(engine, versions: list[tuple[int, StoredFrame, np.ndarray]]) -> list[int]:
+    """Store new pictures of frames (id, old version, picture) as one stroke."""
+    if not versions:
+        return []
+    world = engine.world
+    ids = []
+    for frame_id, old, picture in versions:
+        ids.append(
+            world.add_frame(
+                StoredFrame(
+                    "edit", old.camera_to_world, old.fov_y_radians, picture, old.valid,
+                    pinned=old.pinned, replaces=frame_id,
+                )
+            )
+        )  # fmt: skip
+    strokes = world.get_state(STROKES_STATE) or []
+    world.set_state(STROKES_STATE, [*strokes, ids][-MOST_STROKES:])
+    world.journal("paint", {"replaced": [i for i, _, _ in versions], "ids": ids})
+    engine.refresh()
+    return ids
+
+
+def check_mark(mark, frame: Frame) -> np.ndarray:
+    """The mark as (H, W, 4) uint8. Raises ValueError when it does not fit the frame's picture."""
+    mark = np.asarray(mark)
+    height, width = frame.image.shape[:2]
+    if mark.shape != (height, width, 4) or mark.dtype != np.uint8:
+        raise ValueError(
+            f"a mark must be uint8 RGBA of the picture's size {width}x{height}, "
+            f"got {mark.dtype} {mark.shape}"
+        )
+    return mark
+
+
+def _imagined(frame: Frame, mark: np.ndarray) -> bool:
+    """Whether the mark lies on what no stored frame shows yet."""
+    size = mark.shape[1::-1]
+    unseen = cv2.resize(frame.unseen.astype(np.float32) / 255, size)
+    return float((unseen > UNSEEN_SHARE)[mark[..., 3] > 0].mean()) > 0.1
+
+
+def frames_that_show(world, frame: Frame, mark: np.ndarray) -> list[int]:
+    """Live frames in whose picture some of the marked points fall, occlusion not considered."""
+    rows, columns = np.nonzero(mark[..., 3])
+    some = np.linspace(0, len(rows) - 1, min(len(rows), 64)).astype(int)
+    height, width = mark.shape[:2]
+    inverse = cv2.resize(frame.inverse_depth, (width, height))
+    where = np.stack([columns[some] + 0.5, rows[some] + 0.5], -1)
+    points = _points(frame, where, inverse[rows[some], columns[some]], (height, width))
+    table = world.frame_table()
+    shown = np.zeros(len(table), bool)
+    for start in range(0, len(table), 20_000):
+        part = slice(start, start + 20_000)
+        to_camera = invert_pose(table.camera_to_world[part])
+        local = points @ np.swapaxes(to_camera[:, :3, :3], 1, 2) + to_camera[:, None, :3, 3]
+        ahead = -local[..., 2]
+        limit = np.tan(table.fov_y[part] / 2)[:, None] * ahead
+        inside = (np.abs(local[..., 1]) < limit) & (np.abs(local[..., 0]) < limit * 16 / 9)
+        shown[part] = (inside & (ahead > 0.05)).any(1)
+    return table.ids[shown].tolist()
+
+
+def _points(frame: Frame, where, inverse, size: tuple[int, int]) -> np.ndarray:
+    """World points (N, 3) at pixel positions `where` (N, 2: x, y; 0.5 = first centre)."""
+    height, width = size
+    tan_x, tan_y = tangents(frame.fov_y_radians, width / height)
+    x = (where[:, 0] * 2 / width - 1) * tan_x
+    y = (1 - where[:, 1] * 2 / height) * tan_y
+    rays = np.stack([x, y, -np.ones_like(x)], -1) / np.maximum(inverse, 1e-4)[:, None]
+    pose = frame.camera_to_world
+    return rays @ pose[:3, :3].T + pose[:3, 3]
+
+
+def carry(frame: Frame, mark: np.ndarray, stored: StoredFrame) -> Carried:
+    """The mark in the pixels of a stored frame: each cell of the painted view is drawn there in as
+    many samples as it covers pixels, so that the mark has no holes."""
+    size = frame.image.shape[:2]
+    height, width = stored.image.shape[:2]
+    rows, columns = np.nonzero(mark[..., 3])
+    top, bottom = max(rows.min() - 3, 0), min(rows.max() + 4, size[0])
+    left, right = max(columns.min() - 3, 0), min(columns.max() + 4, size[1])
+    box = (top, bottom, left, right)
+    factor = 1
+    for _ in range(2):  # first to learn how much the mark is stretched, then to draw it
+        where = _sample_positions(box, factor)
+        inverse = _read(frame.inverse_depth[..., None], where, size)[:, 0]
+        points = _points(frame, where, inverse, size)
+        position, ahead = _project(points, stored)
+        if factor > 1:
+            break
+        area = (bottom - top) * (right - left)
+        grid = position.reshape(bottom - top, right - left, 2)
+        gaps = [np.linalg.norm(np.diff(grid, axis=a), axis=-1).ravel() for a in (0, 1)]
+        gap = float(np.percentile(np.concatenate(gaps), 98))
+        factor = int(np.clip(math.ceil(gap * 1.5), 2, max(2, math.isqrt(MOST_SAMPLES // area))))
+    paint_alpha = mark[..., 3:].astype(np.float32) / 255
+    layers = [mark[..., :3] * paint_alpha, paint_alpha, frame.image.astype(np.float32)]
+    values = _read(np.concatenate(layers, -1), where, size)
+    values = np.concatenate([values, 1 / np.maximum(ahead, 0.05)[:, None]], -1)
+    drawn = _splat(values, position, ahead > 0.05, (height, width))
+    colour = drawn[..., :3] / np.maximum(drawn[..., 3:4], 1e-4)
+    layered = np.concatenate([colour, drawn[..., 3:4]], -1)
+    return Carried(layered, drawn[..., 7], drawn[..., 4:7])
+
+
+def _sample_positions(box: tuple[int, int, int, int], factor: int) -> np.ndarray:
+    """Positions (N, 2) of factor x factor samples in each pixel of a box, row by row."""
+    top, bottom, left, right = box
+    y = top + (np.arange((bottom - top) * factor) + 0.5) / factor
+    x = left + (np.arange((right - left) * factor) + 0.5) / factor
+    return np.stack(np.meshgrid(x, y), -1).reshape(-1, 2)
+
+
+def _read(picture: np.ndarray, where: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Bilinear values (N, C) of a picture at positions given in pixels of `size`."""
+    scale = (picture.shape[1] / size[1], picture.shape[0] / size[0])
+    x = np.clip(where[:, 0] * scale[0] - 0.5, 0, picture.shape[1] - 1)
+    y = np.clip(where[:, 1] * scale[1] - 0.5, 0, picture.shape[0] - 1)
+    x0, y0 = x.astype(int), y.astype(int)
+    x1, y1 = np.minimum(x0 + 1, picture.shape[1] - 1), np.minimum(y0 + 1, picture.shape[0] - 1)
+    fx, fy = (x - x0)[:, None], (y - y0)[:, None]
+    upper = picture[y0, x0] * (1 - fx) + picture[y0, x1] * fx
+    lower = picture[y1, x0] * (1 - fx) + picture[y1, x1] * fx
+    return upper * (1 - fy) + lower * fy
+
+
+def _project(points: np.ndarray, stored: StoredFrame) -> tuple[np.ndarray, np.ndarray]:
+    """Pixel positions (N, 2) of world points in a stored frame and their distance ahead (N,)."""
+    height, width = stored.image.shape[:2]
+    to_camera = invert_pose(stored.camera_to_world)
+    local = points @ to_camera[:3, :3].T + to_camera[:3, 3]
+    tan_x, tan_y = tangents(stored.fov_y_radians, width / height)
+    ahead = -local[:, 2]
+    deep = np.maximum(ahead, 0.05)
+    x = (local[:, 0] / deep / tan_x + 1) * width / 2
+    y = (1 - local[:, 1] / deep / tan_y) * height / 2
+    return np.stack([x, y], -1).clip(-1e5, 1e5), ahead
+
+
+def _splat(values, position, good, size: tuple[int, int]) -> np.ndarray:
+    """Mean of the samples that fall near each pixel, (H, W, C); 0 where none do."""
+    height, width = size
+    corner = np.floor(position - 0.5).astype(np.int64)
+    fraction = position - 0.5 - corner
+    total = np.zeros((height * width, values.shape[1] + 1))
+    for dx in (0, 1):
+        for dy in (0, 1):
+            x, y = corner[:, 0] + dx, corner[:, 1] + dy
+            inside = good & (x >= 0) & (x < width) & (y >= 0) & (y < height)
+            share = np.abs(1 - dx - fraction[:, 0]) * np.abs(1 - dy - fraction[:, 1])
+            share, index = share[inside], (y * width + x)[inside]
+            total[:, -1] += np.bincount(index, share, height * width)
+            for channel in range(values.shape[1]):
+                weighted = values[inside, channel] * share
+                total[:, channel] += np.bincount(index, weighted, height * width)
+    mean = total[:, :-1] / np.maximum(total[:, -1:], 1e-6) * (total[:, -1:] > 1e-3)
+    return mean.reshape(height, width, -1).astype(np.float32)
+
+
+def own_inverse_depth(engine, stored: StoredFrame) -> np.ndarray:
+    """The model's distances for a stored frame's own view, at the picture's size."""
+    drawn = engine.step(stored.camera_to_world, fov_y_radians=stored.fov_y_radians, follow=False)
+    return cv2.resize(drawn.inverse_depth, stored.image.shape[1::-1])
+
+
+def hidden(there: Carried, stored: StoredFrame, inverse_depth: np.ndarray) -> np.ndarray:
+    """Where something nearer than the marked content stands before it, (H, W) bool. What is only a
+    little nearer must also look different: distances are guesses."""
+    nearer = inverse_depth > there.inverse_depth * HIDDEN_NEARER + HIDDEN_MARGIN
+    surely = inverse_depth > there.inverse_depth * SURELY_NEARER + HIDDEN_MARGIN
+    blurred = [cv2.blur(p, (5, 5)) for p in (stored.image.astype(np.float32), there.seen)]
+    unlike = np.abs(blurred[0] - blurred[1]).mean(-1) > UNLIKE
+    return surely | (nearer & unlike)
+
+
+def blend(picture: np.ndarray, colour: np.ndarray, alpha: np.ndarray) -> np.ndarray:
+    """Picture (H, W, 3) uint8 with a colour laid over it by alpha (H, W) in 0..1."""
+    alpha = alpha[..., None]
+    return np.clip(picture * (1 - alpha) + colour * alpha + 0.5, 0, 255).astype(np.uint8)
