@@ -10,12 +10,15 @@ import torch
 from torch.nn import functional as F
 
 from .config import STORED_MAX_SIZE, GenerationSettings
-from .geometry import invert_pose, tangents
+from .geometry import invert_pose, rotation_angle, tangents
 from .memory.pages import PagePool
 from .memory.world_file import WorldFile
 from .model.cameras import Views, relative_views
 from .model.fast_compose import Readable
 from .model.frame_model import Cameras, Pages
+
+FRAMES_AHEAD = (2, 5)
+JUMP_METRES, JUMP_RADIANS = 2.0, 0.8
 
 
 @dataclass(frozen=True)
@@ -41,7 +44,11 @@ class Page:
 
 
 class PageStore:
-    """Pages by frame id, within a byte budget; a miss is encoded from the stored picture."""
+    """Pages by frame id, within a byte budget; a miss is encoded from the stored picture.
+
+    Attributes:
+        missed: how many pages the last `fetch` had to encode.
+    """
 
     def __init__(self, world: WorldFile, model, device: torch.device):
         self.world = world
@@ -53,6 +60,7 @@ class PageStore:
             GenerationSettings().kv_budget_mb << 20, config.kv_bytes_per_page + picture_bytes
         )
         self._pages: dict[int, Page] = {}
+        self.missed = 0
 
     def __len__(self) -> int:
         return len(self._pages)
@@ -64,9 +72,11 @@ class PageStore:
         return frame_id in self._pages
 
     def apply_budget(self, settings: GenerationSettings) -> None:
-        budget = settings.kv_budget_mb << 20
-        if self.pool.capacity != max(1, budget // self.pool.page_bytes):
-            self.pool.resize(max(budget, self.pool.page_bytes * (settings.memory_frames + 1)))
+        """Hold as many pages as the settings allow, and never fewer than one frame takes."""
+        pages = (settings.kv_budget_mb << 20) // self.pool.page_bytes
+        pages = max(pages, settings.memory_frames + 1)
+        if self.pool.capacity != pages:
+            self.pool.resize(pages * self.pool.page_bytes)
             self._drop_evicted()
 
     def drop(self, frame_id: int) -> None:
@@ -85,14 +95,28 @@ class PageStore:
     def fetch(self, ids: tuple[int, ...]) -> list[Page]:
         """Pages of the chosen frames, encoding those that are not cached."""
         pages = []
+        self.missed = 0
         for frame_id in ids:
             if self.pool.lookup(frame_id) is None:
-                page = self.encode(frame_id)
-                self.pool.allocate(frame_id)
-                self._drop_evicted()
-                self._pages[frame_id] = page
+                self._encode_into_pool(frame_id)
+                self.missed += 1
             pages.append(self._pages[frame_id])
         return pages
+
+    def warm(self, ids: tuple[int, ...]) -> bool:
+        """Encode the first of these frames that is not cached; False if all are, or if the pool is
+        too small to hold more than what frames in turn need now."""
+        missing = next((frame_id for frame_id in ids if frame_id not in self.pool), None)
+        if missing is None or self.pool.capacity <= 2 * (len(ids) + 1):
+            return False
+        self._encode_into_pool(missing)
+        return True
+
+    def _encode_into_pool(self, frame_id: int) -> None:
+        page = self.encode(frame_id)
+        self.pool.allocate(frame_id)
+        self._drop_evicted()
+        self._pages[frame_id] = page
 
     @torch.no_grad()
     def encode(self, frame_id: int) -> Page:
@@ -140,6 +164,16 @@ class PageStore:
             views.tan_target.to(self.device),
             views.tan_memory.to(self.device),
         )
+
+
+def poses_ahead(before: np.ndarray, now: np.ndarray) -> list[np.ndarray]:
+    """Poses a few frames ahead if the motion from `before` to `now` (4, 4) goes on as it was; none
+    when standing, or after a jump to another place."""
+    motion = invert_pose(before) @ now
+    metres, radians = np.linalg.norm(motion[:3, 3]), float(rotation_angle(motion[:3, :3]))
+    if max(metres, radians) < 1e-3 or metres > JUMP_METRES or radians > JUMP_RADIANS:
+        return []
+    return [now @ np.linalg.matrix_power(motion, frames) for frames in FRAMES_AHEAD]
 
 
 def cameras_of(poses: np.ndarray, tan_y: np.ndarray, device: torch.device) -> Cameras:

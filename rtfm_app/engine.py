@@ -8,7 +8,6 @@ advance  step plus the keyframe policy; what the worker and `rtfm render` call w
 from __future__ import annotations
 
 import time
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,8 +16,9 @@ import torch
 from torch.nn import functional as F
 
 from . import edits
+from .clock import StageClock
 from .config import GenerationSettings
-from .context import Page, PageStore, cameras_of
+from .context import Page, PageStore, cameras_of, poses_ahead
 from .device import choose_device
 from .frame import Attended, Frame
 from .geometry import check_pose, pixel_rays, scaled_fov, tangents
@@ -51,6 +51,7 @@ class FrameEngine:
         self.pages = PageStore(world, model, device)
         self._noise: NoiseField | None = None
         self._previous: tuple[int, ...] = ()
+        self._trail: tuple[tuple[np.ndarray, float], ...] = ()
 
     @classmethod
     def open(
@@ -95,6 +96,15 @@ class FrameEngine:
             "weights_sha256": weights_sha256(self.weights_path),
         }
 
+    def run_info(self) -> dict:
+        """What the same pictures bit for bit depend on besides world, settings and poses."""
+        sha256 = weights_sha256(self.weights_path)
+        return {
+            "weights_sha256": sha256,
+            "device": str(self.device),
+            "threads": torch.get_num_threads(),
+        }
+
     # Drawing
 
     @torch.no_grad()
@@ -127,7 +137,7 @@ class FrameEngine:
 
     def _begin(self, camera_to_world, settings, fov_y_radians, overscan, follow=True) -> _Task:
         """Retrieve and encode what a pose is drawn from."""
-        clock = _Clock()
+        clock = StageClock()
         pose = check_pose(camera_to_world)
         fov = scaled_fov(fov_y_radians or self.world.fov_y_radians, overscan)
         self.pages.apply_budget(settings)
@@ -136,6 +146,7 @@ class FrameEngine:
             found = self.index.retrieve(pose, fov, settings.memory_frames, previous)
             if follow:
                 self._previous = found.ids
+                self._trail = (*self._trail[-1:], (pose, fov))
             ids, anchor = self._with_anchor(found.ids, pose)
         with clock.measure("encode"):
             memory = self.pages.fetch(ids)
@@ -214,6 +225,18 @@ class FrameEngine:
         if nearest not in ids:
             ids = (*(ids[:-1] if len(ids) > 1 else ids), nearest)
         return ids, ids.index(nearest)
+
+    def prefetch(self, settings: GenerationSettings) -> None:
+        """Encode one page that the walk is about to need, unless the last frame had to encode some
+        itself. For the time between two frames: nothing that is drawn depends on it."""
+        if self.pages.missed or len(self._trail) < 2:
+            return
+        (before, _), (now, fov) = self._trail
+        ids = self._previous
+        for pose in poses_ahead(before, now):
+            ids = self.index.retrieve(pose, fov, settings.memory_frames, ids).ids
+            if self.pages.warm(self._with_anchor(ids, pose)[0]):
+                return
 
     def forget(self, frame_id: int) -> None:
         """A frame was deleted from the world."""
@@ -329,21 +352,4 @@ class _Task:
     views: Views | None
     cameras: Cameras
     noise: torch.Tensor
-    clock: _Clock
-
-
-class _Clock:
-    """Milliseconds of named stages; a stage that comes again is added."""
-
-    def __init__(self):
-        self._start = time.perf_counter()
-        self._stages: dict[str, float] = {}
-
-    @contextmanager
-    def measure(self, name: str):
-        start = time.perf_counter()
-        yield
-        self._stages[name] = self._stages.get(name, 0.0) + (time.perf_counter() - start) * 1e3
-
-    def finish(self) -> dict[str, float]:
-        return self._stages | {"total": (time.perf_counter() - self._start) * 1e3}
+    clock: StageClock

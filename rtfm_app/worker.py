@@ -125,6 +125,7 @@ class Worker:
             started = time.perf_counter()
             drawn = session.draw(pose)
             self._frames.write(drawn, input_time=pose.input_time, started=started)
+            session.prefetch()
         for event in session.tick(pose, drawn):
             self._send(event)
         return 0.0 if drawn is not None else IDLE_WAIT_S

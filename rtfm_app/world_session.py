@@ -29,7 +29,7 @@ THIN_JOURNAL_EVERY = 5000
 
 class WorldSession:
     """See the module docstring. `engine` has `world`, `index`, `advance`, `step`, `forget`,
-    `refresh`, `run_info`, `close`."""
+    `refresh`, `prefetch`, `run_info`, `close`."""
 
     def __init__(self, engine, path: Path):
         self.engine = engine
@@ -94,6 +94,10 @@ class WorldSession:
         if self._film is not None:
             self._film.add(frame.image, time.perf_counter())
         return frame
+
+    def prefetch(self) -> None:
+        """Get ready for what the walk is about to need; between two frames."""
+        self.engine.prefetch(self.settings)
 
     def _walk(self, pose: PoseStamp) -> Frame:
         """Draw and, unless the world cannot be written, imagine."""

@@ -60,6 +60,9 @@ class PatternEngine:
     def refresh(self) -> None:
         self.index = SpatialIndex(self.world.frame_table())
 
+    def prefetch(self, settings) -> None:
+        """Nothing is encoded here."""
+
     def run_info(self) -> dict:
         return {"weights_sha256": "pattern", "device": "cpu", "threads": 1}
 
