@@ -151,9 +151,12 @@ class App:
         self.window.dropped.clear()
         self.state.pressed_key = self.window.take_pressed_key()
         pad = self.gamepad.read()
+        self.state.pad, self.state.pad_name = pad, self.gamepad.name
         if pad is not None:
             self.inputs.pad(pad, now)
         controls = self.inputs.take(now - self._last_look)
+        if self.interface.overlay.keys.waiting is not None:  # it is being told what a key does
+            return Controls(newest_event=controls.newest_event)
         for action in controls.actions:
             self._act(action)
         return controls
@@ -164,6 +167,11 @@ class App:
             case "toggle_overlay":
                 state.show_overlay = not state.show_overlay
                 self._change_preferences(show_overlay=state.show_overlay)
+            case "next_panel":
+                self._change_preferences(show_overlay=True)
+                state.show_overlay = True
+                self.window.capture(False)
+                self.interface.overlay.next_panel()
             case "full_screen":
                 self._carry_out([ui.ToggleFullScreen()])
             case "screenshot":
@@ -350,16 +358,19 @@ class App:
         """Make the parts follow the preferences; `before` None = all of them."""
         preferences = self.state.preferences
         self.inputs.keys = preferences.keys
-        self.inputs.pad_buttons = preferences.pad
+        self.inputs.pad_buttons, self.inputs.pad_axes = preferences.pad, preferences.axes
         self.inputs.sensitivity = Sensitivity(
-            preferences.mouse_sensitivity, preferences.pad_sensitivity, preferences.invert_y
+            mouse=preferences.mouse_sensitivity,
+            pad=preferences.pad_sensitivity,
+            keys=preferences.key_sensitivity,
+            invert_y=preferences.invert_y,
+            dead_zone=preferences.pad_dead_zone,
         )
+        self.interface.follow(preferences)
         if before is None:
             return
         if before.vsync != preferences.vsync:
             self.window.set_vsync(preferences.vsync)
-        if before.interface_scale != preferences.interface_scale:
-            self.interface.rescale(preferences.interface_scale)
 
     def _toggle_recording(self) -> None:
         state = self.state

@@ -146,8 +146,6 @@ def _apply_actions(state: CameraState, controls) -> CameraState:
     for action in controls.actions:
         if action == "toggle_fly":
             state = replace(state, flying=not state.flying, eye_height=None)
-        elif action == "toggle_solid":
-            state = replace(state, solid=not state.solid, eye_height=None)
     if controls.speed_steps:
         speed = state.speed * SPEED_STEP**controls.speed_steps
         state = replace(state, speed=min(max(speed, SPEED_RANGE[0]), SPEED_RANGE[1]))

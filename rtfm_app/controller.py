@@ -206,7 +206,8 @@ class Controller:
             case ui.ChangePreferences(preferences):
                 self.change_preferences(preferences)
             case ui.GoTo(pose):
-                self.glide = Glide(state.camera, pose, time.monotonic())
+                begun = time.monotonic() - GLIDE_S * state.preferences.reduced_motion
+                self.glide = Glide(state.camera, pose, begun)
             case ui.AddBookmark():
                 self._add_bookmark()
             case ui.SwapSettings():
@@ -263,7 +264,9 @@ class Controller:
 
     def change_preferences(self, preferences: Preferences) -> None:
         self.state.preferences = preferences
-        self.state.camera = replace(self.state.camera, solid=preferences.solid_walking)
+        if self.state.camera.solid != preferences.solid_walking:
+            solid = preferences.solid_walking
+            self.state.camera = replace(self.state.camera, solid=solid, eye_height=None)
         self._preferences_changed = time.monotonic()
 
     # ---- asking for paths ----

@@ -8,14 +8,27 @@ display frame `take` gives what it amounts to. Keys are named as in `preferences
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-HELD = ("forward", "back", "left", "right", "up", "down", "run")
+HELD = (
+    "forward",
+    "back",
+    "left",
+    "right",
+    "up",
+    "down",
+    "run",
+    "turn_left",
+    "turn_right",
+    "look_up",
+    "look_down",
+)
 PRESSED = (
     "toggle_fly",
     "toggle_solid",
     "toggle_overlay",
+    "next_panel",
     "full_screen",
     "screenshot",
     "record",
@@ -23,6 +36,8 @@ PRESSED = (
     "mute",
     "bookmark",
     "home",
+    "faster",
+    "slower",
     *(f"place_{number}" for number in range(1, 10)),
 )
 DEFAULT_KEYS: dict[str, tuple[str, ...]] = {
@@ -33,9 +48,14 @@ DEFAULT_KEYS: dict[str, tuple[str, ...]] = {
     "up": ("SPACE",),
     "down": ("C", "LEFT_CONTROL"),
     "run": ("LEFT_SHIFT",),
+    "turn_left": ("J",),
+    "turn_right": ("L",),
+    "look_up": ("I",),
+    "look_down": ("K",),
     "toggle_fly": ("F",),
     "toggle_solid": ("G",),
     "toggle_overlay": ("TAB", "F1"),
+    "next_panel": ("F2",),
     "full_screen": ("F11",),
     "screenshot": ("F12",),
     "record": ("F9",),
@@ -43,6 +63,8 @@ DEFAULT_KEYS: dict[str, tuple[str, ...]] = {
     "mute": ("M",),
     "bookmark": ("B",),
     "home": ("HOME",),
+    "faster": ("EQUAL", "KP_ADD"),
+    "slower": ("MINUS", "KP_SUBTRACT"),
     **{f"place_{number}": (str(number),) for number in range(1, 10)},
 }
 DEFAULT_PAD: dict[str, str] = {
@@ -54,10 +76,29 @@ DEFAULT_PAD: dict[str, str] = {
     "down": "B",
     "swap_settings": "X",
     "bookmark": "RIGHT_SHOULDER",
+    "home": "LEFT_SHOULDER",
+    "toggle_solid": "RIGHT_STICK",
+    "faster": "DPAD_UP",
+    "slower": "DPAD_DOWN",
+}
+PAD_BUTTONS = (
+    *("A", "B", "X", "Y", "BACK", "START", "LEFT_STICK", "RIGHT_STICK"),
+    *("LEFT_SHOULDER", "RIGHT_SHOULDER", "DPAD_UP", "DPAD_DOWN", "DPAD_LEFT", "DPAD_RIGHT"),
+)
+PAD_AXES = ("LEFT_X", "LEFT_Y", "RIGHT_X", "RIGHT_Y", "LEFT_TRIGGER", "RIGHT_TRIGGER")
+# What each axis does; "-" before its name turns it round (SDL's Y points down).
+DEFAULT_AXES: dict[str, str] = {
+    "move_right": "LEFT_X",
+    "move_forward": "-LEFT_Y",
+    "turn_right": "RIGHT_X",
+    "look_up": "-RIGHT_Y",
+    "rise": "RIGHT_TRIGGER",
+    "sink": "LEFT_TRIGGER",
 }
 MOUSE_RADIANS_PER_COUNT = 0.0022
 STICK_DEAD_ZONE = 0.14
 STICK_RADIANS_PER_S = 2.6
+KEY_RADIANS_PER_S = 1.4
 
 
 @dataclass(frozen=True)
@@ -70,14 +111,22 @@ class PadState:
     triggers: tuple[float, float] = (0.0, 0.0)
     buttons: frozenset[str] = frozenset()
 
+    def axes(self, dead_zone: float = STICK_DEAD_ZONE) -> dict[str, float]:
+        """Values by the names in PAD_AXES, the sticks' dead zone taken out."""
+        sticks = (*_dead_zone(self.left, dead_zone), *_dead_zone(self.right, dead_zone))
+        return dict(zip(PAD_AXES, (*sticks, *self.triggers), strict=True))
+
 
 @dataclass(frozen=True)
 class Sensitivity:
-    """Factors on the looking speed; 1 is the default."""
+    """Factors on the looking speed of mouse, sticks and keys; 1 is the default. `dead_zone` is the
+    share of a stick's way that counts as rest."""
 
     mouse: float = 1.0
     pad: float = 1.0
+    keys: float = 1.0
     invert_y: bool = False
+    dead_zone: float = STICK_DEAD_ZONE
 
 
 @dataclass(frozen=True)
@@ -115,6 +164,7 @@ class InputState:
 
     keys: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: dict(DEFAULT_KEYS))
     pad_buttons: Mapping[str, str] = field(default_factory=lambda: dict(DEFAULT_PAD))
+    pad_axes: Mapping[str, str] = field(default_factory=lambda: dict(DEFAULT_AXES))
     sensitivity: Sensitivity = field(default_factory=Sensitivity)
     _down: set[str] = field(default_factory=set)
     _pad: PadState = field(default_factory=PadState)
@@ -160,24 +210,39 @@ class InputState:
 
     def take(self, dt: float) -> Controls:
         """What happened since the last call, `dt` seconds ago."""
-        pad_x, pad_y = _dead_zone(self._pad.left)
-        look_x, look_y = (_curve(v) for v in _dead_zone(self._pad.right))
-        turn = STICK_RADIANS_PER_S * self.sensitivity.pad * dt
-        tilt = look_y * turn * (1 if self.sensitivity.invert_y else -1)
+        axis = self._pad_axes()
+        turn = axis("turn_right", _curve) * STICK_RADIANS_PER_S * self.sensitivity.pad
+        tilt = axis("look_up", _curve) * STICK_RADIANS_PER_S * self.sensitivity.pad
+        if self.sensitivity.invert_y:
+            tilt = -tilt
+        turn += self._axis("turn_left", "turn_right") * KEY_RADIANS_PER_S * self.sensitivity.keys
+        tilt += self._axis("look_down", "look_up") * KEY_RADIANS_PER_S * self.sensitivity.keys
+        faster, slower = (self._actions.count(action) for action in ("faster", "slower"))
         controls = Controls(
-            right=_limit(self._axis("left", "right") + pad_x),
-            up=_limit(self._axis("down", "up") + self._pad.triggers[1] - self._pad.triggers[0]),
-            forward=_limit(self._axis("back", "forward") - pad_y),
+            right=_limit(self._axis("left", "right") + axis("move_right")),
+            up=_limit(self._axis("down", "up") + axis("rise") - axis("sink")),
+            forward=_limit(self._axis("back", "forward") + axis("move_forward")),
             run=self._held("run"),
-            yaw_radians=self._turn[0] - look_x * turn,
-            pitch_radians=self._turn[1] + tilt,
-            speed_steps=self._wheel,
-            actions=tuple(self._actions),
+            yaw_radians=self._turn[0] - turn * dt,
+            pitch_radians=self._turn[1] + tilt * dt,
+            speed_steps=self._wheel + faster - slower,
+            actions=tuple(a for a in self._actions if a not in ("faster", "slower")),
             newest_event=self._newest_event,
         )
         self._turn, self._wheel, self._newest_event = [0.0, 0.0], 0.0, 0.0
         self._actions.clear()
         return controls
+
+    def _pad_axes(self) -> Callable:
+        """A function from what an axis does to its value now."""
+        values = self._pad.axes(self.sensitivity.dead_zone)
+
+        def value(meaning: str, shape: Callable = float) -> float:
+            name = self.pad_axes.get(meaning, "")
+            sign = -1.0 if name.startswith("-") else 1.0
+            return sign * shape(values.get(name.removeprefix("-"), 0.0))
+
+        return value
 
     def _held(self, action: str) -> bool:
         if self.pad_buttons.get(action) in self._pad.buttons:
@@ -197,10 +262,10 @@ def _curve(value: float) -> float:
     return math.copysign(value * value, value)
 
 
-def _dead_zone(stick: tuple[float, float]) -> tuple[float, float]:
+def _dead_zone(stick: tuple[float, float], size: float) -> tuple[float, float]:
     """A radial dead zone, rescaled so that motion starts at zero."""
     length = math.hypot(*stick)
-    if length <= STICK_DEAD_ZONE:
+    if length <= size:
         return 0.0, 0.0
-    scale = min((length - STICK_DEAD_ZONE) / (1 - STICK_DEAD_ZONE), 1.0) / length
+    scale = min((length - size) / (1 - size), 1.0) / length
     return stick[0] * scale, stick[1] * scale

@@ -15,13 +15,24 @@ from pathlib import Path
 
 import platformdirs
 
-from .input import DEFAULT_KEYS, DEFAULT_PAD, HELD, PRESSED
+from .input import (
+    DEFAULT_AXES,
+    DEFAULT_KEYS,
+    DEFAULT_PAD,
+    HELD,
+    PAD_AXES,
+    PAD_BUTTONS,
+    PRESSED,
+    STICK_DEAD_ZONE,
+)
 
 FILE_NAME = "preferences.toml"
 LAYOUT_NAME = "layout.ini"
 _RANGES = {
     "mouse_sensitivity": (0.05, 10.0),
     "pad_sensitivity": (0.05, 10.0),
+    "pad_dead_zone": (0.0, 0.8),
+    "key_sensitivity": (0.05, 10.0),
     "interface_scale": (0.5, 4.0),
     "frame_rate_cap": (15, 500),
     "window_width": (640, 16384),
@@ -32,10 +43,13 @@ _RANGES = {
 
 @dataclass(frozen=True)
 class Preferences:
-    """User settings. Every field is a TOML value of the same name; `keys` and `pad` are tables."""
+    """User settings. Every field is a TOML value of the same name; `keys`, `pad` and `axes`
+    are tables."""
 
     mouse_sensitivity: float = 1.0
     pad_sensitivity: float = 1.0
+    pad_dead_zone: float = STICK_DEAD_ZONE
+    key_sensitivity: float = 1.0
     invert_y: bool = False
     solid_walking: bool = True
     interface_scale: float = 1.0
@@ -43,6 +57,7 @@ class Preferences:
     frame_rate_cap: int = 60
     smooth_frames: bool = True
     reduced_motion: bool = False
+    high_contrast: bool = False
     show_overlay: bool = True
     show_coverage: bool = False
     seen_hint: bool = False
@@ -53,6 +68,7 @@ class Preferences:
     muted: bool = False
     keys: dict[str, tuple[str, ...]] = field(default_factory=lambda: dict(DEFAULT_KEYS))
     pad: dict[str, str] = field(default_factory=lambda: dict(DEFAULT_PAD))
+    axes: dict[str, str] = field(default_factory=lambda: dict(DEFAULT_AXES))
 
     def __post_init__(self):
         for name, (low, high) in _RANGES.items():
@@ -122,7 +138,10 @@ def _checked(name: str, value):
     if name == "keys":
         return _checked_keys(value)
     if name == "pad":
-        return _checked_pad(value)
+        return _checked_names(name, value, DEFAULT_PAD, HELD + PRESSED, ("", *PAD_BUTTONS))
+    if name == "axes":
+        names = ("", *PAD_AXES, *(f"-{axis}" for axis in PAD_AXES))
+        return _checked_names(name, value, DEFAULT_AXES, tuple(DEFAULT_AXES), names)
     default = getattr(Preferences(), name)
     if isinstance(default, float) and type(value) is int:
         value = float(value)
@@ -144,15 +163,16 @@ def _checked_keys(value) -> dict[str, tuple[str, ...]]:
     return keys
 
 
-def _checked_pad(value) -> dict[str, str]:
+def _checked_names(
+    table: str, value, default: dict[str, str], meanings: tuple[str, ...], names: tuple[str, ...]
+) -> dict[str, str]:
+    """A table from what a part of the gamepad does to its name ("" = nothing does it)."""
     if not isinstance(value, dict):
-        raise ValueError(f"pad must be a table, got {value!r}")
-    pad = dict(DEFAULT_PAD)
-    for action, name in value.items():
-        if action not in HELD + PRESSED or not isinstance(name, str):
-            raise ValueError(f"pad.{action} = {name!r} is not a binding")
-        pad[action] = name
-    return pad
+        raise ValueError(f"{table} must be a table, got {value!r}")
+    for meaning, name in value.items():
+        if meaning not in meanings or name not in names:
+            raise ValueError(f"{table}.{meaning} = {name!r} is not a binding")
+    return default | value
 
 
 def _to_toml(preferences: Preferences) -> str:

@@ -11,8 +11,8 @@ from rtfm_app import messages as m
 from rtfm_app.camera import camera_at
 from rtfm_app.config import OVERSCAN, GenerationSettings
 from rtfm_app.controller import new_state
+from rtfm_app.display.bindings_panel import rebind
 from rtfm_app.display.catalogue import Card, Catalogue, ago_text, size_text, world_card
-from rtfm_app.display.controls_panel import rebind
 from rtfm_app.display.frame_view import FrameView, sees_past_border, view_tangents
 from rtfm_app.display.interface import Interface
 from rtfm_app.display.overlay import PANELS

@@ -30,7 +30,7 @@ _PASSIVE = _FLAGS | imgui.WindowFlags_.no_inputs
 def draw_status(state: AppState, area: Area) -> None:
     """Top left: world, frame rates, novelty; one quiet line."""
     _place(0.0, 0.0, area)
-    imgui.set_next_window_bg_alpha(0.62)
+    imgui.set_next_window_bg_alpha(theme.veil(0.8))
     imgui.begin("##status", None, _PASSIVE)
     world = state.world
     theme.text(theme.fit_text(world.name if world else "RTFM", em(14)))
@@ -39,7 +39,7 @@ def draw_status(state: AppState, area: Area) -> None:
     parts = [f"{1000 / display:.0f} fps" if display else "", _model_rate(state, model)]
     if state.taken is not None:
         parts.append(f"{state.taken.frame.novelty * 100:.0f}% imagined")
-    parts.append("fly" if state.camera.flying else "walk")
+    parts.append(f"{'fly' if state.camera.flying else 'walk'} {state.camera.speed:.1f} m/s")
     for part in filter(None, parts):
         _dot(True, part, theme.DIM)
     if state.recording.target is not None:
@@ -80,7 +80,7 @@ def draw_attended(state: AppState, area: Area, textures: TextureCache) -> None:
     if state.taken is None or not state.taken.frame.attended:
         return
     _place(0.0, 1.0, area, left=em(2.6) if state.view_is_old else 0.0)
-    imgui.set_next_window_bg_alpha(0.62)
+    imgui.set_next_window_bg_alpha(theme.veil(0.8))
     imgui.begin("##attended", None, _FLAGS)
     theme.text("Remembered from", theme.DIM)
     width = em(5.6)
@@ -139,7 +139,7 @@ def draw_hint(state: AppState, area: Area) -> None:
     if state.hint_until < time.monotonic() or state.taken is None:
         return
     _place(0.5, 0.5, area)
-    imgui.set_next_window_bg_alpha(0.82)
+    imgui.set_next_window_bg_alpha(theme.veil(0.82))
     imgui.begin("##hint", None, _PASSIVE)
     theme.sized_text("Walk in", theme.HEADING_SIZE)
     imgui.dummy((0, em(0.1)))
@@ -155,7 +155,7 @@ def draw_click_hint(state: AppState, area: Area) -> None:
     if state.captured or state.taken is None or state.hint_until > time.monotonic():
         return
     _place(1.0, 1.0, area)
-    imgui.set_next_window_bg_alpha(0.5)
+    imgui.set_next_window_bg_alpha(theme.veil(0.72))
     imgui.begin("##click", None, _PASSIVE)
     theme.text("Click to look around \u00b7 Esc frees the mouse", theme.DIM)
     imgui.end()
@@ -167,13 +167,13 @@ def draw_toasts(state: AppState) -> None:
     if not toasts:
         return
     _place(0.5, 0.0, top=em(0.2))
-    imgui.set_next_window_bg_alpha(0.88)
+    imgui.set_next_window_bg_alpha(theme.veil(0.88))
     imgui.begin("##toasts", None, _PASSIVE)
     for toast in toasts[-4:]:
         icon, tint = {
             "info": (ICONS.ICON_FA_CIRCLE_INFO, theme.ACCENT),
             "warning": (ICONS.ICON_FA_TRIANGLE_EXCLAMATION, theme.WARNING),
-            "error": (ICONS.ICON_FA_TRIANGLE_EXCLAMATION, theme.ERROR),
+            "error": (ICONS.ICON_FA_CIRCLE_XMARK, theme.ERROR),
         }[toast.level]
         theme.text(icon, tint)
         imgui.same_line()
@@ -188,7 +188,7 @@ def draw_progress(state: AppState) -> None:
     if state.progress is None or state.failure is not None:
         return
     _place(0.5, 0.5)
-    imgui.set_next_window_bg_alpha(0.85)
+    imgui.set_next_window_bg_alpha(theme.veil(0.85))
     imgui.begin("##progress", None, _PASSIVE)
     theme.text(state.progress.text + "\u2026")
     fraction = state.progress.fraction
@@ -206,7 +206,7 @@ def draw_failure(state: AppState) -> list:
         return []
     requests: list = []
     _place(0.5, 0.5)
-    imgui.set_next_window_bg_alpha(0.95)
+    imgui.set_next_window_bg_alpha(theme.veil(0.95))
     imgui.begin("##failure", None, _FLAGS)
     theme.sized_text("The model has stopped", theme.HEADING_SIZE, theme.ERROR)
     imgui.push_text_wrap_pos(em(30))

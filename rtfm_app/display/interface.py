@@ -22,8 +22,8 @@ class Interface:
 
     def __init__(self, window: Window, preferences: Preferences, layout: str):
         self._window = window
-        self._scale = preferences.interface_scale
-        self._rescale_to: float | None = None
+        self._style: tuple | None = None
+        self._wanted = preferences
         self.textures = TextureCache(window.gl)
         self.overlay = OverlayView()
         self.clicked_world = False
@@ -32,13 +32,11 @@ class Interface:
         if layout:
             imgui.load_ini_settings_from_memory(layout)
         theme.load_fonts()
-        theme.apply_style(window.content_scale * self._scale)
+        self._apply_style()
 
     def draw(self, state: AppState) -> list:
         """Draw everything over the world; returns the user's requests."""
-        if self._rescale_to is not None:
-            theme.apply_style(self._window.content_scale * self._rescale_to)
-            self._rescale_to = None
+        self._apply_style()
         self._window.begin_interface()
         started = time.perf_counter()
         if state.world is None:
@@ -57,9 +55,16 @@ class Interface:
         self._window.end_interface()
         return requests
 
-    def rescale(self, factor: float) -> None:
-        """Change the size of the interface from the next frame on."""
-        self._rescale_to = factor
+    def follow(self, preferences: Preferences) -> None:
+        """Change size and colours of the interface from the next frame on."""
+        self._wanted = preferences
+
+    def _apply_style(self) -> None:
+        """Also when the window was moved to a monitor of another density."""
+        scale = self._window.content_scale * self._wanted.interface_scale
+        if self._style != (scale, self._wanted.high_contrast):
+            self._style = (scale, self._wanted.high_contrast)
+            theme.apply_style(scale, high_contrast=self._wanted.high_contrast)
 
     def copy_text(self, text: str) -> None:
         imgui.set_clipboard_text(text)

@@ -19,7 +19,7 @@ from .textures import TextureCache
 from .theme import em
 from .world_panel import WorldView, draw_world
 
-PANELS = ("Picture", "Memory", "Speed", "World", "Keys")
+PANELS = ("Picture", "Memory", "Speed", "World", "Options")
 PANEL_WIDTH = 22.0
 SPARE = 12
 DOCK = 0x5254464D  # any fixed number: saved layouts refer to it
@@ -33,9 +33,16 @@ class OverlayView:
     world: WorldView = field(default_factory=WorldView)
     keys: KeysView = field(default_factory=KeysView)
     front: str | None = "Picture"
+    by_keyboard: bool = False
     unfocus: bool = False
     arranged: bool = False
     area: hud.Area = None
+    focused: str | None = None
+
+    def next_panel(self) -> None:
+        """Give the keyboard to the panel after the one that has it."""
+        after = PANELS.index(self.focused) + 1 if self.focused in PANELS else 0
+        self.front, self.by_keyboard = PANELS[after % len(PANELS)], True
 
 
 def draw_overlay(state: AppState, view: OverlayView, textures: TextureCache) -> list:
@@ -75,13 +82,16 @@ def _draw_panels(state: AppState, view: OverlayView, textures: TextureCache) -> 
         "Memory": lambda: draw_memory(state, view.map, textures),
         "Speed": lambda: draw_performance(state),
         "World": lambda: draw_world(state, view.world),
-        "Keys": lambda: draw_controls(state, view.keys),
+        "Options": lambda: draw_controls(state, view.keys),
     }
     requests: list = []
     docked: list = []
+    view.focused = None
     for name in PANELS:
         if imgui.begin(name, None, imgui.WindowFlags_.no_collapse)[0]:
             requests += draw[name]()
+            if imgui.is_window_focused(imgui.FocusedFlags_.child_windows):
+                view.focused = name
             if imgui.is_window_docked():
                 docked.append((imgui.get_window_pos(), imgui.get_window_size()))
         imgui.end()
@@ -91,7 +101,10 @@ def _draw_panels(state: AppState, view: OverlayView, textures: TextureCache) -> 
     ]
     if view.front is not None:
         imgui.set_window_focus(view.front)
-        view.front, view.unfocus = None, True
+        if view.by_keyboard:
+            imgui.set_nav_cursor_visible(True)
+        view.unfocus = not view.by_keyboard
+        view.front, view.by_keyboard = None, False
     elif view.unfocus:  # the tab is in front now; the keyboard goes back to the world
         imgui.set_window_focus(None)
         view.unfocus = False

@@ -21,7 +21,7 @@ def draw_start_screen(state: AppState, textures: TextureCache) -> list:
     viewport = imgui.get_main_viewport()
     imgui.set_next_window_pos(viewport.pos)
     imgui.set_next_window_size(viewport.size)
-    imgui.push_style_color(imgui.Col_.window_bg, theme.BACKGROUND)
+    imgui.push_style_color(imgui.Col_.window_bg, theme.shown(theme.BACKGROUND))
     imgui.push_style_var(imgui.StyleVar_.window_rounding, 0)
     imgui.push_style_var(imgui.StyleVar_.window_padding, (0, 0))
     flags = imgui.WindowFlags_

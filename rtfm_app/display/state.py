@@ -16,6 +16,7 @@ import numpy as np
 from .. import messages as m
 from ..camera import CameraState
 from ..config import GenerationSettings
+from ..input import PadState
 from ..link import TakenFrame
 from ..preferences import Preferences
 from .catalogue import Catalogue
@@ -209,6 +210,8 @@ class AppState:
     full_screen: bool = False
     show_overlay: bool = True
     pressed_key: str | None = None
+    pad: PadState | None = None
+    pad_name: str | None = None
     renderer: str = ""
     hint_until: float = 0.0
     question: PathQuestion | None = None

@@ -11,10 +11,11 @@ from imgui_bundle import imgui
 FONT_SIZE = 15.0
 TITLE_SIZE = 34.0
 HEADING_SIZE = 19.0
+LABEL_WIDTH = 9.2
 
 TEXT = (0.92, 0.93, 0.95, 1.0)
 DIM = (0.62, 0.66, 0.72, 1.0)
-FAINT = (0.42, 0.46, 0.52, 1.0)
+FAINT = (0.48, 0.52, 0.58, 1.0)
 PANEL = (0.066, 0.075, 0.092, 1.0)
 RAISED = (0.135, 0.152, 0.185, 1.0)
 HOVER = (0.19, 0.22, 0.27, 1.0)
@@ -23,11 +24,25 @@ ACCENT_DIM = (0.22, 0.42, 0.64, 1.0)
 WARNING = (0.96, 0.72, 0.28, 1.0)
 ERROR = (0.98, 0.46, 0.38, 1.0)
 BACKGROUND = (0.055, 0.062, 0.075, 1.0)
-# Distinguishable with any kind of colour vision (Okabe and Ito): seed, generated, edit.
-KIND_COLORS = ((0.34, 0.71, 0.91, 1.0), (0.95, 0.64, 0.10, 1.0), (0.84, 0.50, 0.70, 1.0))
+# Distinguishable with any kind of colour vision (sky blue and orange of Okabe and Ito, and the
+# violet that is furthest from both for every kind of it): seed, generated, edit.
+KIND_COLORS = ((0.34, 0.71, 0.91, 1.0), (0.95, 0.64, 0.10, 1.0), (0.66, 0.38, 1.0, 1.0))
 KIND_NAMES = ("seed", "generated", "edit")
 
+# With high contrast, what is written in the first is shown in the second.
+STRONGER = {
+    TEXT: (1.0, 1.0, 1.0, 1.0),
+    DIM: (0.90, 0.91, 0.93, 1.0),
+    FAINT: (0.80, 0.82, 0.85, 1.0),
+    PANEL: (0.0, 0.0, 0.0, 1.0),
+    BACKGROUND: (0.0, 0.0, 0.0, 1.0),
+    ACCENT: (0.55, 0.80, 1.0, 1.0),
+    ERROR: (1.0, 0.60, 0.53, 1.0),
+}
+
 ICONS = icons
+
+_high_contrast = False
 
 
 def load_fonts() -> None:
@@ -43,8 +58,10 @@ def load_fonts() -> None:
     )
 
 
-def apply_style(scale: float) -> None:
+def apply_style(scale: float, *, high_contrast: bool = False) -> None:
     """Colours and spacing for this interface scale, from scratch."""
+    global _high_contrast
+    _high_contrast = high_contrast
     style = imgui.get_style()
     imgui.style_colors_dark()
     style.window_padding = (12, 11)
@@ -59,8 +76,9 @@ def apply_style(scale: float) -> None:
     style.scrollbar_size = 11
     style.scrollbar_rounding = 6
     style.grab_min_size = 11
-    style.frame_border_size = style.tab_border_size = 0
+    style.tab_border_size = 0
     style.popup_border_size = style.window_border_size = 1
+    style.frame_border_size = 1 if high_contrast else 0
     style.window_title_align = (0.0, 0.5)
     style.window_menu_button_position = imgui.Dir.none
     style.docking_separator_size = 2
@@ -81,7 +99,7 @@ def _colors(style) -> None:
         c.window_bg: PANEL,
         c.child_bg: (0, 0, 0, 0),
         c.popup_bg: (0.085, 0.096, 0.118, 0.98),
-        c.border: (1, 1, 1, 0.08),
+        c.border: (1, 1, 1, 0.55 if _high_contrast else 0.08),
         c.frame_bg: RAISED,
         c.frame_bg_hovered: HOVER,
         c.frame_bg_active: HOVER,
@@ -121,7 +139,7 @@ def _colors(style) -> None:
         c.text_selected_bg: (*ACCENT[:3], 0.35),
         c.modal_window_dim_bg: (0, 0, 0, 0.55),
     }.items():
-        style.set_color_(name, color)
+        style.set_color_(name, shown(color))
 
 
 def em(size: float = 1.0) -> float:
@@ -129,26 +147,36 @@ def em(size: float = 1.0) -> float:
     return imgui.get_font_size() * size
 
 
+def shown(rgba: tuple) -> tuple:
+    """The colour as the user wants it."""
+    return STRONGER.get(rgba, rgba) if _high_contrast else rgba
+
+
+def veil(alpha: float) -> float:
+    """Opacity of a small window over the picture."""
+    return 1.0 if _high_contrast else alpha
+
+
 def color(rgba, alpha: float = 1.0) -> int:
     """Packed colour for draw lists."""
-    r, g, b, a = rgba
+    r, g, b, a = shown(tuple(rgba))
     return imgui.color_convert_float4_to_u32((r, g, b, a * alpha))
 
 
 def text(value: str, rgba=TEXT) -> None:
-    imgui.text_colored(rgba, value)
+    imgui.text_colored(shown(rgba), value)
 
 
 def sized_text(value: str, size: float, rgba=TEXT) -> None:
     """Text at another size (unscaled pixels)."""
     imgui.push_font(None, size)
-    imgui.text_colored(rgba, value)
+    imgui.text_colored(shown(rgba), value)
     imgui.pop_font()
 
 
 def heading(value: str) -> None:
     imgui.dummy((0, em(0.1)))
-    imgui.push_style_color(imgui.Col_.text, DIM)
+    imgui.push_style_color(imgui.Col_.text, shown(DIM))
     imgui.separator_text(value)
     imgui.pop_style_color()
 
@@ -167,7 +195,7 @@ def tooltip(value: str) -> None:
 
 def value_row(label: str, value: str, label_width: float = 9.0) -> None:
     """A dim label and a value, aligned in columns."""
-    imgui.text_colored(DIM, label)
+    imgui.text_colored(shown(DIM), label)
     imgui.same_line(em(label_width))
     imgui.text(value)
 

@@ -29,6 +29,10 @@ from ..input import InputState
 
 MIN_SIZE = (640, 360)
 SOFTWARE_RENDERERS = ("llvmpipe", "softpipe", "swrast", "software")
+NAVIGATION_KEYS = (
+    *("UP", "DOWN", "LEFT", "RIGHT", "SPACE", "ENTER", "KP_ENTER"),
+    *("HOME", "END", "PAGE_UP", "PAGE_DOWN"),
+)
 KEY_NAMES = {
     code: name[4:]
     for name, code in vars(glfw).items()
@@ -57,6 +61,7 @@ class Window:
         self.dropped: list[Path] = []
         self.pressed_key: str | None = None
         self.touched_at = time.perf_counter()
+        self._fixed_scale = scale
         self._cursor = (0.0, 0.0)
         self._windowed: tuple[int, int, int, int] | None = None
         _prepare_software_gl()
@@ -72,7 +77,7 @@ class Window:
             ) from error
         self.renderer = str(self.gl.info["GL_RENDERER"])
         self.software = any(s in self.renderer.lower() for s in SOFTWARE_RENDERERS)
-        self.content_scale = scale or glfw.get_window_content_scale(self._handle)[0] or 1.0
+        self.on_content_scale(glfw.get_window_content_scale(self._handle)[0])
         self._install_callbacks()
         self._start_imgui()
 
@@ -216,6 +221,9 @@ class Window:
         glfw.set_cursor_pos_callback(self._handle, lambda w, x, y: self.on_cursor(x, y))
         glfw.set_scroll_callback(self._handle, lambda w, dx, dy: self.on_scroll(dy))
         glfw.set_window_focus_callback(self._handle, lambda w, on: self.on_focus(bool(on)))
+        glfw.set_window_content_scale_callback(
+            self._handle, lambda w, x, y: self.on_content_scale(x)
+        )
         glfw.set_drop_callback(self._handle, lambda w, paths: self.on_drop(paths))
         for register in (
             glfw.set_mouse_button_callback,
@@ -240,9 +248,7 @@ class Window:
             if name == "ESCAPE":
                 self.capture(False)
                 return
-            if not self.captured and imgui.get_io().want_text_input:
-                return
-            if not self.captured and imgui.is_key_down(imgui.Key.mod_ctrl):
+            if not self.captured and _belongs_to_interface(name):
                 return
         self.inputs.key(name, action == glfw.PRESS, time.perf_counter())
 
@@ -264,6 +270,10 @@ class Window:
             self.inputs.released_all()
             self.capture(False)
 
+    def on_content_scale(self, scale: float) -> None:
+        """The window is on a monitor of this density now."""
+        self.content_scale = self._fixed_scale or scale or 1.0
+
     def on_drop(self, paths) -> None:
         self._touched()
         self.dropped += [Path(p) for p in paths]
@@ -280,10 +290,22 @@ class Window:
         io.set_ini_filename("")
         io.config_flags |= imgui.ConfigFlags_.docking_enable
         io.config_flags |= imgui.ConfigFlags_.nav_enable_keyboard
+        io.config_nav_escape_clear_focus_window = True
         io.config_windows_move_from_title_bar_only = True
         address = ctypes.cast(self._handle, ctypes.c_void_p).value
         imgui.backends.glfw_init_for_opengl(address, True)
         imgui.backends.opengl3_init("#version 330")
+
+
+def _belongs_to_interface(name: str) -> bool:
+    """Whether a key that goes down is for the interface: text that is typed, shortcuts, and what
+    moves from widget to widget while a panel has the keyboard."""
+    io = imgui.get_io()
+    if io.want_text_input or imgui.is_key_down(imgui.Key.mod_ctrl):
+        return True
+    if name in NAVIGATION_KEYS:
+        return io.want_capture_keyboard
+    return name == "TAB" and io.nav_visible
 
 
 def _prepare_software_gl() -> None:
