@@ -1,21 +1,22 @@
 """Optimisations applied to a model after it is loaded; the model itself is written plainly.
 
 `compile_for_training` compiles what repeats. `prepare` readies a model for inference: weights in
-bf16 once, and blocks whose elementwise work is done in place. The plain blocks are the twin that
-the tests hold the fast ones to.
+the device's best precision once, and on CPUs the parts of `fast_transformer` in place of the plain
+ones, which stay the twins that the tests hold them to. Nothing here needs a compiler.
 """
 
 from __future__ import annotations
 
 import cv2
 import torch
-from torch.nn import functional as F
 
+from .fast_memory import keep_freed_memory
+from .fast_transformer import InferenceBlock, InferenceTransformer, PackedLinear
 from .frame_model import FrameModel
 from .layers import Convolution, Linear
 from .transformer import Block
 
-RMS_EPSILON = torch.finfo(torch.float32).eps
+CPU = torch.device("cpu")
 
 
 def compile_for_training(model: FrameModel) -> None:
@@ -25,50 +26,49 @@ def compile_for_training(model: FrameModel) -> None:
         block.finish = torch.compile(block.finish, dynamic=True)
 
 
-def prepare(model: FrameModel, device: torch.device) -> FrameModel:
-    """Ready a loaded model for inference on `device`."""
-    cv2.setNumThreads(torch.get_num_threads())  # else OpenCV takes the display's core too
+def best_precision(device: torch.device) -> torch.dtype:
+    """bf16 where the device multiplies it natively, else float32."""
+    if device.type == "cpu" and not torch.ops.mkldnn._is_mkldnn_bf16_supported():
+        return torch.float32
+    return torch.bfloat16
+
+
+def prepare(
+    model: FrameModel, device: torch.device, precision: torch.dtype | None = None
+) -> FrameModel:
+    """Ready a loaded model for inference on `device`; `precision` None takes the best."""
     model = model.eval().requires_grad_(False).to(device)
+    precision = precision or best_precision(device)
     for module in model.modules():
         if isinstance(module, Linear | Convolution):
-            module.to(torch.bfloat16)
-        if isinstance(module, Block):
-            module.__class__ = InferenceBlock
+            module.to(precision)
     model.transformer.time.float()
+    model.__class__ = InferenceModel
+    model.precision = precision
+    if device.type == "cpu":
+        _prepare_for_cpu(model)
     return model
 
 
-class InferenceBlock(Block):
-    """`Block` without autograd: a third of the passes over the activations."""
-
-    def project(self, x, modulation, cos, sin, dtype):
-        n, t, d = x.shape
-        m = (modulation + self.modulation)[:, None]
-        y = torch.addcmul(m[:, :, 0], F.layer_norm(x, (d,)), 1 + m[:, :, 1])
-        qkv = self.qkv(y.to(dtype)).view(n, t, 3, self.heads, d // self.heads)
-        qkv = qkv.permute(2, 0, 3, 1, 4).float().contiguous()
-        scales = torch.stack([self.q_scale, self.k_scale])[:, None, None, None].float()
-        qk = qkv[:2]
-        norm = qk.square().mean(-1, keepdim=True).add_(RMS_EPSILON).rsqrt_()
-        qk.mul_(norm).mul_(scales)
-        _rotate_in_place(qkv[..., qkv.shape[-1] // 2 :], cos, sin)
-        return qkv.to(dtype).unbind(0)
-
-    def finish(self, x, attended, modulation, cos, sin):
-        n, t, d = x.shape
-        m = (modulation + self.modulation)[:, None]
-        o = attended.to(torch.float32, copy=True)
-        _rotate_in_place(o[..., o.shape[-1] // 2 :], cos, -sin)
-        o = o.transpose(1, 2).to(attended.dtype).reshape(n, t, d)
-        x = torch.addcmul(x, 1 + m[:, :, 2], self.out(o).float())
-        y = torch.addcmul(m[:, :, 3], F.layer_norm(x, (d,)), 1 + m[:, :, 4])
-        hidden = F.gelu(self.up(y.to(attended.dtype)), approximate="tanh")
-        return x.addcmul_(1 + m[:, :, 5], self.down(hidden).float())
+def _prepare_for_cpu(model: FrameModel) -> None:
+    keep_freed_memory()
+    cv2.setNumThreads(torch.get_num_threads())  # else OpenCV takes the display's core too
+    model.transformer.__class__ = InferenceTransformer
+    model.transformer.remembered = {}
+    for block in model.transformer.blocks:
+        assert isinstance(block, Block), block
+        block.__class__ = InferenceBlock
+        for linear in (block.qkv, block.out, block.up, block.down):
+            if linear.weight.dtype == best_precision(CPU) == torch.bfloat16:
+                linear.__class__ = PackedLinear
+                linear.pack(model.config.tokens)
 
 
-def _rotate_in_place(x: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor) -> None:
-    """`transformer.rotate` on (…, T, C), in place."""
-    a, b = x.chunk(2, -1)
-    turned = torch.addcmul(a * cos, b, sin, value=-1)
-    b.mul_(cos).addcmul_(a, sin)
-    a.copy_(turned)
+class InferenceModel(FrameModel):
+    """A prepared model: its precision is chosen once, not read from the weights."""
+
+    precision: torch.dtype
+
+    @property
+    def dtype(self) -> torch.dtype:
+        return self.precision

@@ -1,0 +1,80 @@
+"""What `fast.prepare` puts in the plain model's place, held to the plain model."""
+
+import copy
+
+import pytest
+import torch
+
+from rtfm_app.config import ModelConfig
+from rtfm_app.model.fast import best_precision, prepare
+from rtfm_app.model.fast_memory import keep_freed_memory
+from rtfm_app.model.fast_transformer import activated
+from rtfm_app.model.frame_model import FrameModel
+
+TINY = ModelConfig("tiny", dim=64, depth=3, heads=2, planes=8, refine_channels=16)
+CPU = torch.device("cpu")
+
+
+@pytest.fixture(scope="module")
+def plain():
+    torch.manual_seed(0)
+    model = FrameModel(TINY).eval().requires_grad_(False)
+    for parameter in model.parameters():
+        # Zero-initialised outputs would hide a wrong transform.
+        parameter.data += 0.02 * torch.randn_like(parameter)
+    return model
+
+
+@pytest.fixture(scope="module")
+def fast(plain):
+    return prepare(copy.deepcopy(plain), CPU, torch.float32)
+
+
+def passes(model, x, flow_time: float, pages=None):
+    """KV pages of the memory pass and tokens of the denoise pass, in the model's precision."""
+    transformer, count = model.transformer, len(x)
+    classes = torch.zeros(count, dtype=torch.long)
+    modulation = transformer.modulation(torch.full((count,), flow_time), classes)
+    kv = transformer.memory_pass(x, modulation, torch.float32)
+    prope = None
+    if pages is not None:
+        generator = torch.Generator().manual_seed(2)
+        prope = torch.eye(4) + 0.1 * torch.randn(count, 3, 4, 4, generator=generator)
+    return kv, transformer.denoise_pass(x, modulation, pages, prope, torch.float32)
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_transformers_agree(plain, fast, count):
+    x = torch.randn(count, 144, 64)
+    kv, alone = passes(plain, x, 0.3)
+    quick_kv, quick_alone = passes(fast, x, 0.3)
+    for a, b in zip(kv, quick_kv, strict=True):
+        assert torch.allclose(a, b, atol=1e-4)
+    assert torch.allclose(alone, quick_alone, atol=1e-4)
+    pages = tuple(layer[:, None].repeat(1, 3, 1, 1, 1, 1) for layer in kv)
+    wanted, found = passes(plain, x, 0.3, pages)[1], passes(fast, x, 0.3, pages)[1]
+    assert not torch.allclose(wanted, alone, atol=1e-2)
+    assert torch.allclose(wanted, found, atol=1e-4)
+
+
+def test_remembered_flow_times_are_not_mixed_up(plain, fast):
+    x = torch.randn(1, 144, 64)
+    for flow_time in (0.0, 0.5, 0.0):
+        assert torch.allclose(
+            passes(plain, x, flow_time)[1], passes(fast, x, flow_time)[1], atol=1e-4
+        )
+
+
+def test_prepared_weights_multiply_as_the_plain_ones_do(plain):
+    prepared = prepare(copy.deepcopy(plain), CPU)
+    linear, reference = prepared.transformer.blocks[1].up, plain.transformer.blocks[1].up
+    x = torch.randn(144, 64).to(best_precision(CPU))
+    wanted = reference(x.float())
+    assert torch.allclose(linear(x).float(), wanted, atol=0.05)
+    wanted = torch.nn.functional.gelu(wanted, approximate="tanh")
+    assert torch.allclose(activated(linear, x).float(), wanted, atol=0.05)
+
+
+def test_freed_memory_may_be_kept_more_than_once():
+    assert keep_freed_memory() == keep_freed_memory()
+    assert torch.ones(1 << 20).sum() == 1 << 20
