@@ -40,6 +40,7 @@ class Interface:
         self._window.begin_interface()
         started = time.perf_counter()
         if state.world is None:
+            self.overlay.keys.waiting = None
             requests = draw_start_screen(state, self.textures) if state.progress is None else []
         else:
             requests = draw_overlay(state, self.overlay, self.textures)

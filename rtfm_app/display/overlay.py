@@ -49,7 +49,9 @@ def draw_overlay(state: AppState, view: OverlayView, textures: TextureCache) -> 
     """Everything over the world; returns requests."""
     requests: list = []
     area = None
-    if state.show_overlay:
+    if not state.show_overlay:
+        view.keys.waiting = None
+    else:
         requests += _draw_panels(state, view, textures)
         area = view.area
         hud.draw_status(state, area)
@@ -88,7 +90,10 @@ def _draw_panels(state: AppState, view: OverlayView, textures: TextureCache) -> 
     docked: list = []
     view.focused = None
     for name in PANELS:
-        if imgui.begin(name, None, imgui.WindowFlags_.no_collapse)[0]:
+        seen = imgui.begin(name, None, imgui.WindowFlags_.no_collapse)[0]
+        if name == "Options" and not seen:
+            view.keys.waiting = None
+        if seen:
             requests += draw[name]()
             if imgui.is_window_focused(imgui.FocusedFlags_.child_windows):
                 view.focused = name

@@ -131,7 +131,8 @@ def _draw_card(card: Card, textures: TextureCache) -> bool:
     picture_height = width * 9 / 16
     imgui.begin_group()
     corner = imgui.get_cursor_screen_pos()
-    pressed = imgui.invisible_button(card.key, (width, height))
+    size, flags = (width, height), imgui.ButtonFlags_.enable_nav
+    pressed = imgui.invisible_button(card.key, size, flags)
     hovered = imgui.is_item_hovered() or imgui.is_item_focused()
     if imgui.is_item_hovered():
         imgui.set_mouse_cursor(imgui.MouseCursor_.hand)

@@ -1,0 +1,115 @@
+"""What is changed in the Options panel, or by its keys, acts and is kept."""
+
+import numpy as np
+import pytest
+from test_app import opened, own_folders, play, until, world  # noqa: F401 (fixtures)
+
+from rtfm_app.display import state as ui
+from rtfm_app.display.bindings_panel import LABELS, axis_label, rebind_axis, rebind_pad
+from rtfm_app.display.window import glfw
+from rtfm_app.input import HELD, PRESSED, PadState
+from rtfm_app.preferences import Preferences, load_preferences
+
+pytestmark = pytest.mark.gl
+
+
+def test_f2_takes_the_keyboard_and_arrows_then_do_not_walk(world):  # noqa: F811
+    def script(app):
+        yield from opened(app)
+        app.window.on_key(glfw.KEY_F2, glfw.PRESS)
+        app.window.on_key(glfw.KEY_F2, glfw.RELEASE)
+        yield from until(lambda: app.interface.overlay.focused == "Picture")
+        app.window.on_key(glfw.KEY_UP, glfw.PRESS)
+        yield
+        assert app.inputs.take(0.01).forward == 0.0
+        app.window.on_key(glfw.KEY_UP, glfw.RELEASE)
+        app.window.on_key(glfw.KEY_W, glfw.PRESS)
+        yield from until(lambda: app.state.camera.velocity.any())
+
+    assert play(script, world) == 0
+
+
+def test_every_action_can_be_bound_in_the_panel():
+    assert set(LABELS) == {*HELD, *PRESSED}
+
+
+def test_a_key_and_a_stick_chosen_in_the_panel_act_and_are_kept(world):  # noqa: F811
+    def script(app):
+        yield from opened(app)
+        app.interface.overlay.front = "Options"
+        for _ in range(3):
+            yield
+        keys = app.interface.overlay.keys
+        keys.waiting = ("keys", "toggle_fly")
+        yield
+        app.window.on_key(glfw.KEY_B, glfw.PRESS)  # B keeps a place, but not now
+        yield from until(lambda: keys.waiting is None)
+        assert app.state.preferences.keys["toggle_fly"] == ("B",)
+        assert app.state.preferences.keys["bookmark"] == () and not app.state.bookmarks
+        app.window.on_key(glfw.KEY_B, glfw.RELEASE)
+        app.window.on_key(glfw.KEY_B, glfw.PRESS)
+        yield from until(lambda: app.state.camera.flying)
+        keys.waiting = ("axes", "move_forward")
+        app.gamepad.read = lambda: PadState(right=(0.0, 0.9))
+        yield from until(lambda: keys.waiting is None)
+        assert app.state.preferences.axes["move_forward"] == "RIGHT_Y"
+        yield from until(lambda: app.state.camera.velocity[2] < 0)
+        keys.waiting = ("pad", "run")
+        app.interface.overlay.front = "World"
+        yield from until(lambda: keys.waiting is None)
+
+    assert play(script, world) == 0
+    kept, complaints = load_preferences()
+    assert complaints == [] and kept.keys["toggle_fly"] == ("B",)
+    assert kept.axes["move_forward"] == "RIGHT_Y" and kept.axes["look_up"] == ""
+
+
+def test_a_button_or_an_axis_has_one_meaning():
+    preferences = rebind_pad(Preferences(), "mute", "A")
+    assert preferences.pad["mute"] == "A" and preferences.pad["up"] == ""
+    preferences = rebind_axis(preferences, "look_up", "-LEFT_Y")
+    assert preferences.axes["look_up"] == "-LEFT_Y" and preferences.axes["move_forward"] == ""
+    assert axis_label("-LEFT_Y") == "Left stick up" and axis_label("RIGHT_X") == "Right stick right"
+    assert axis_label("LEFT_TRIGGER") == "Left trigger" and axis_label("") == ""
+
+
+def test_one_key_switches_solid_ground(world):  # noqa: F811
+    def script(app):
+        yield from opened(app)
+        assert app.state.camera.solid
+        app.inputs.key("G", True, 1.0)
+        yield
+        yield
+        assert not app.state.camera.solid and not app.state.preferences.solid_walking
+        app.inputs.key("G", False, 1.1)
+        app.inputs.key("G", True, 1.2)
+        yield
+        yield
+        assert app.state.camera.solid
+
+    assert play(script, world) == 0
+
+
+def test_with_less_motion_a_place_is_reached_at_once(world):  # noqa: F811
+    def script(app):
+        yield from opened(app)
+        app._change_preferences(reduced_motion=True)
+        pose = app.state.world.start_pose.copy()
+        pose[:3, 3] += (3.0, 0.0, 1.0)
+        app._carry_out([ui.GoTo(pose)])
+        yield
+        yield
+        assert np.allclose(app.state.camera.position, pose[:3, 3])
+
+    assert play(script, world) == 0
+
+
+def test_m_silences_and_it_is_kept(world):  # noqa: F811
+    def script(app):
+        yield from opened(app)
+        app.inputs.key("M", True, 1.0)
+        yield
+        assert app.state.preferences.muted
+
+    assert play(script, world) == 0
+    assert load_preferences()[0].muted
