@@ -17,12 +17,13 @@ from ..geometry import yaw_pitch_of
 from ..imports.panorama import world_from_panorama
 from ..imports.pictures import world_from_image
 from ..imports.source import WorldSource, build_world
+from ..imports.structure import StructureOptions, world_from_pictures, world_from_video
 from ..imports.transforms import TransformsOptions, world_from_transforms
 from ..memory.export import FORMATS, export_world, import_folder
 from ..memory.world_file import UnreadableWorld, WorldFile, salvage_world, verify_world
 from ..starters import list_starters
 from ..worlds_folder import list_worlds, new_world_path, resolve_world
-from .progress import progress_bar
+from .progress import progress_bar, report_bar
 
 WORLD = typer.Argument(..., help="A world's name, or the path of its file.")
 
@@ -42,46 +43,69 @@ def add_to(app: typer.Typer) -> None:
 
 def new(
     name: str = typer.Argument(..., help="Name of the new world, or a path ending in .rtfm."),
-    image: list[Path] = typer.Option([], help="A photograph: JPEG, PNG or WebP."),
+    image: list[Path] = typer.Option(
+        [], help="A photograph: JPEG, PNG or WebP. Several: poses are recovered."
+    ),
+    images: Path | None = typer.Option(None, help="A folder of photographs of one place."),
+    video: Path | None = typer.Option(None, help="A video of a walk; poses are recovered."),
     panorama: Path | None = typer.Option(None, help="An equirectangular 360° picture."),
     transforms: Path | None = typer.Option(None, help="nerfstudio's transforms.json."),
     fov: float | None = typer.Option(
         None, help="Vertical field of view in degrees of the 16:9 crop, where EXIF says none."
     ),
-    every: int = typer.Option(1, help="With --transforms: use every N-th picture."),
-    limit: int | None = typer.Option(None, "--max", help="… and only the first N of those."),
-    scale: float | None = typer.Option(None, help="… metres per unit of the poses."),
-    up: str | None = typer.Option(None, help="… the direction that is up, as X,Y,Z."),
+    every: float | None = typer.Option(
+        None, help="With --transforms: use every N-th picture; with --video: seconds between two."
+    ),
+    limit: int | None = typer.Option(None, "--max", help="… and the most pictures to use."),
+    scale: float | None = typer.Option(
+        None, help="Metres per unit of --transforms; else times the estimated size."
+    ),
+    up: str | None = typer.Option(None, help="With --transforms: what is up, as X,Y,Z."),
 ) -> None:
-    """Make a world from a picture, a panorama or posed pictures."""
-    given = [bool(image), panorama is not None, transforms is not None]
-    if sum(given) != 1:
-        raise ValueError("give one of --image, --panorama or --transforms")
-    if transforms is None and (every, limit, scale, up) != (1, None, None, None):
-        raise ValueError("--every, --max, --scale and --up belong to --transforms")
-    if not image and fov is not None:
-        raise ValueError("--fov belongs to --image; the others know theirs")
+    """Make a world from a picture, a panorama, posed pictures, a video or unposed pictures."""
+    posed, unposed = transforms is not None, video is not None or images is not None
+    unposed = unposed or len(image) > 1
+    if sum((bool(image), images is not None, video is not None, panorama is not None, posed)) != 1:
+        raise ValueError("give one of --image, --images, --video, --panorama or --transforms")
+    if not (posed or unposed) and (limit, scale) != (None, None):
+        raise ValueError("--max and --scale belong to --transforms, --video and --images")
+    if every is not None and not posed and video is None:
+        raise ValueError("--every belongs to --transforms and --video")
+    if up is not None and not posed:
+        raise ValueError("--up belongs to --transforms")
+    if fov is not None and (posed or panorama is not None):
+        raise ValueError("--fov belongs to pictures and videos; the others know theirs")
     path = new_world_path(name)
-    if image:
-        source = _from_images(image, fov)
-    elif panorama is not None:
-        source = world_from_panorama(panorama)
-    else:
-        options = TransformsOptions(every=every, limit=limit, scale=scale, up=_vector(up))
-        source = world_from_transforms(transforms, options)
+    with report_bar() as report:
+        if unposed:
+            options = StructureOptions(every, limit, 1.0 if scale is None else scale, fov)
+            source = (
+                world_from_video(video, options, report)
+                if video is not None
+                else world_from_pictures(image or [images], options, report)
+            )
+        elif image:
+            source = _from_image(image[0], fov)
+        elif panorama is not None:
+            source = world_from_panorama(panorama)
+        else:
+            steps = _whole("--every", every)
+            options = TransformsOptions(every=steps, limit=limit, scale=scale, up=_vector(up))
+            source = world_from_transforms(transforms, options)
     _write(path, source)
 
 
-def _from_images(images: list[Path], fov: float | None) -> WorldSource:
-    if len(images) > 1:
-        raise ValueError(
-            "several pictures need camera poses: recover them with COLMAP or nerfstudio "
-            "(ns-process-data) and give --transforms, or give a single --image"
-        )
-    source = world_from_image(images[0], fov)
+def _from_image(image: Path, fov: float | None) -> WorldSource:
+    source = world_from_image(image, fov)
     if fov is not None and not math.isclose(source.fov_y_radians, math.radians(fov)):
         print("the picture's EXIF knows the field of view; --fov was not needed", file=sys.stderr)
     return source
+
+
+def _whole(option: str, number: float | None) -> int:
+    if number is not None and number != int(number):
+        raise ValueError(f"{option} must be a whole number with --transforms, got {number:g}")
+    return 1 if number is None else int(number)
 
 
 def _vector(text: str | None) -> tuple[float, float, float] | None:
@@ -100,6 +124,9 @@ def _write(path: Path, source: WorldSource) -> None:
     with progress_bar("pictures", source.count) as advance:
         count = build_world(path, path.stem, source, advance)
     fov = math.degrees(source.fov_y_radians)
+    missing = (source.provenance or {}).get("not_placed", [])
+    if missing:
+        print(f"could not be placed: {', '.join(missing)}", file=sys.stderr)
     print(f"{path}: {count} frame{'s' * (count != 1)}, field of view {fov:.1f}° vertical")
 
 

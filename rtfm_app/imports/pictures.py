@@ -218,7 +218,16 @@ def world_from_image(path: Path | str, fov_y_degrees: float | None = None) -> Wo
     """A world that starts as one photograph, seen from eye height, looking along -Z."""
     if fov_y_degrees is not None:
         check_fov_degrees(fov_y_degrees)
-    picture = read_picture(path)
+    return _world_of(read_picture(path), fov_y_degrees)
+
+
+def world_from_loaded(image: Image.Image, path: Path) -> WorldSource:
+    """The same from a decoded RGB picture that was taken out of the file `path` (a video)."""
+    digest = hashlib.sha256(image.tobytes()).hexdigest()
+    return _world_of(Picture(path, image, None, digest), None)
+
+
+def _world_of(picture: Picture, fov_y_degrees: float | None) -> WorldSource:
     pose = pose_from_yaw_pitch((0.0, EYE_HEIGHT, 0.0), 0.0, 0.0)
     fov = fov_of_picture(picture, fov_y_degrees)
     frame = StoredFrame("seed", pose, fov, frame_of_picture(picture), None)
