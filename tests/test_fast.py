@@ -2,23 +2,34 @@
 
 import copy
 
+import numpy as np
 import pytest
 import torch
 
 from rtfm_app.config import ModelConfig
+from rtfm_app.geometry import pose_from_yaw_pitch
+from rtfm_app.model.cameras import relative_views
 from rtfm_app.model.fast import best_precision, prepare
 from rtfm_app.model.fast_memory import keep_freed_memory
 from rtfm_app.model.fast_transformer import activated
-from rtfm_app.model.frame_model import FrameModel
+from rtfm_app.model.frame_model import FrameModel, Pages
+from rtfm_app.training.data import cameras_of
 
 TINY = ModelConfig("tiny", dim=64, depth=3, heads=2, planes=8, refine_channels=16)
+TAN = 0.6
 CPU = torch.device("cpu")
+
+
+class PlainModel(FrameModel):
+    """The plain model in float32, so that the twins differ by rounding only."""
+
+    dtype = torch.float32
 
 
 @pytest.fixture(scope="module")
 def plain():
     torch.manual_seed(0)
-    model = FrameModel(TINY).eval().requires_grad_(False)
+    model = PlainModel(TINY).eval().requires_grad_(False)
     for parameter in model.parameters():
         # Zero-initialised outputs would hide a wrong transform.
         parameter.data += 0.02 * torch.randn_like(parameter)
@@ -63,6 +74,42 @@ def test_remembered_flow_times_are_not_mixed_up(plain, fast):
         assert torch.allclose(
             passes(plain, x, flow_time)[1], passes(fast, x, flow_time)[1], atol=1e-4
         )
+
+
+def remembered(model, count: int):
+    """Pages and views of one target and `count` memory frames of smooth pictures."""
+    generator = torch.Generator().manual_seed(3)
+    images = torch.rand(count, 3, 9, 16, generator=generator) * 2 - 1
+    images = torch.nn.functional.interpolate(images, size=(144, 256), mode="bicubic")
+    valid = torch.ones_like(images[:, :1])
+    valid[0, :, :, 200:] = 0
+    yaw = (0.1, -0.2, 0.9)
+    poses = np.stack(
+        [pose_from_yaw_pitch((0.3 * i, 1.6, 0.4 * i), yaw[i], 0.05) for i in range(count)]
+    )
+    cameras = cameras_of(poses, np.full(count, TAN))
+    kv, features = model.encode(images, valid, cameras)
+    pages = Pages(
+        tuple(layer[None] for layer in kv), features[None], images[None], valid[None],
+        cameras.up[None], given=torch.tensor([[1.0, 0.0, 1.0][:count]]),
+    )  # fmt: skip
+    target = pose_from_yaw_pitch((0.1, 1.6, -0.2), 0.05, 0.0)[None]
+    views = relative_views(target, np.array([TAN]), poses[None], np.full((1, count), TAN))
+    return pages, views, cameras_of(target, np.array([TAN]))
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_pointers_agree(plain, fast, count):
+    pages, views, cameras = remembered(plain, count)
+    state = torch.randn(1, 3, 36, 64)
+    wanted = plain.denoise(state, torch.zeros(1), cameras, pages, views)
+    found = fast.denoise(state, torch.zeros(1), cameras, pages, views)
+    assert (wanted.state - found.state).abs().max() < 0.005
+    for name in ("logits", "sweep_logits", "u_coarse", "u", "view_logits", "gate_logit"):
+        a, b = getattr(wanted.pointer, name), getattr(found.pointer, name)
+        assert a.shape == b.shape, name
+        assert torch.allclose(a, b, atol=0.01), name
+    assert torch.equal(wanted.pointer.inside, found.pointer.inside)
 
 
 def test_prepared_weights_multiply_as_the_plain_ones_do(plain):

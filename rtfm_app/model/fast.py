@@ -14,6 +14,8 @@ from functools import lru_cache
 import cv2
 import torch
 
+from ..config import GenerationSettings
+from .fast_head import InferencePlaneSweep, InferencePointerHead, PackedConvolution
 from .fast_memory import keep_freed_memory
 from .fast_transformer import InferenceBlock, InferenceTransformer, PackedLinear
 from .frame_model import FrameModel
@@ -71,13 +73,29 @@ def _prepare_for_cpu(model: FrameModel) -> None:
     cv2.setNumThreads(torch.get_num_threads())  # else OpenCV takes the display's core too
     model.transformer.__class__ = InferenceTransformer
     model.transformer.remembered = {}
+    model.sweep.__class__ = InferencePlaneSweep
+    model.pointer_head.__class__ = InferencePointerHead
     for block in model.transformer.blocks:
         assert isinstance(block, Block), block
         block.__class__ = InferenceBlock
+    if model.precision == best_precision(CPU) == torch.bfloat16:
+        _pack(model)
+
+
+def _pack(model: InferenceModel) -> None:
+    """Give oneDNN the weights in its own layout."""
+    for block in model.transformer.blocks:
         for linear in (block.qkv, block.out, block.up, block.down):
-            if linear.weight.dtype == best_precision(CPU) == torch.bfloat16:
-                linear.__class__ = PackedLinear
-                linear.pack(model.config.tokens)
+            linear.__class__ = PackedLinear
+            linear.pack(model.config.tokens)
+    head, height, width = model.pointer_head, model.config.height, model.config.width
+    for convolution, count, scale in (
+        (model.sweep.first, 1, 8), (head.refine1, 1, 4), (head.refine2, 1, 4),
+        (head.score1, GenerationSettings().memory_frames, 2),
+        (head.score2, GenerationSettings().memory_frames, 2),
+    ):  # fmt: skip
+        convolution.__class__ = PackedConvolution
+        convolution.pack((count, convolution.in_channels, height // scale, width // scale))
 
 
 class InferenceModel(FrameModel):

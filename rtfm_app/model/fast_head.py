@@ -1,0 +1,235 @@
+"""`PlaneSweep` and `PointerHead` for one target at a time on CPUs.
+
+Features and colours are read by OpenCV, which handles rows of 16 channels ten times faster than
+`grid_sample` handles planes, and stay rows (channels last) until the convolutions take them.
+Several targets at once take the plain path.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import torch
+from torch.nn import functional as F
+
+from .cameras import EpipolarLines, Views, epipolar_lines
+from .layers import Convolution, gelu
+from .matching import GROUPS, PlaneSweep, rho_of
+from .pointer import (
+    BORDER_RAMP,
+    CERTAIN_FROM,
+    LOCAL_OFFSETS,
+    Pointer,
+    PointerHead,
+    _convex_upsample,
+    cells,
+    local_expectation,
+)
+
+
+class PackedConvolution(Convolution):
+    """`Convolution` whose bf16 weights oneDNN has already brought into its own layout."""
+
+    def pack(self, shape: tuple[int, int, int, int]) -> None:
+        """For inputs (N, C, H, W) of this shape."""
+        weight = self.weight.to(memory_format=torch.channels_last)
+        self.packed = torch.ops.mkldnn._reorder_convolution_weight(
+            weight, self.padding, self.stride, (1, 1), 1, shape
+        )
+
+    def activated(self, x: torch.Tensor) -> torch.Tensor:
+        """GELU of the convolution, in one pass."""
+        return torch.ops.mkldnn._convolution_pointwise(
+            x.to(memory_format=torch.channels_last), self.packed, self.bias, self.padding,
+            self.stride, (1, 1), 1, "gelu", [], "tanh",
+        )  # fmt: skip
+
+
+def activated(convolution: Convolution, x: torch.Tensor) -> torch.Tensor:
+    if isinstance(convolution, PackedConvolution):
+        return convolution.activated(x)
+    return gelu(convolution(x))
+
+
+@dataclass(frozen=True)
+class Places:
+    """Where D x S positions lie in M memory frames: NDC `x` right and `y` up (M, D, S) float32, and
+    `inside` 1 where a frame shows them."""
+
+    x: torch.Tensor
+    y: torch.Tensor
+    inside: torch.Tensor
+
+
+def places(lines: EpipolarLines, rho: torch.Tensor) -> Places:
+    """`EpipolarLines.at` of one target; rho (D, S) or (D, 1)."""
+    origin, step = lines.origin[0, :, :, None], lines.step[0, :, :, None]
+    depth = (origin[:, 2] + rho * step[:, 2]).neg_()
+    inverse = depth.clamp(min=0.02).reciprocal_()
+    x = (origin[:, 0] + rho * step[:, 0]).mul_(inverse)
+    y = (origin[:, 1] + rho * step[:, 1]).mul_(inverse)
+    inside = (depth > 0.02) & (torch.maximum(x.abs(), y.abs()) < 1)
+    return Places(x, y, inside.float())
+
+
+def rows_of(maps: torch.Tensor) -> np.ndarray:
+    """(M, C, h, w) as (M, h, w, C) float32, what `read` takes."""
+    return maps.float().permute(0, 2, 3, 1).contiguous().numpy()
+
+
+def read(rows: np.ndarray, where: Places) -> torch.Tensor:
+    """Bilinear reading of rows (M, h, w, C): (M, D, S, C)."""
+    count, height, width, channels = rows.shape
+    x = ((where.x + 1) * (width / 2)).sub_(0.5).clamp_(-width, 2 * width).numpy()
+    y = ((1 - where.y) * (height / 2)).sub_(0.5).clamp_(-height, 2 * height).numpy()
+    result = np.empty((*x.shape, channels), np.float32)
+    for one, at_x, at_y, out in zip(rows, x, y, result, strict=True):
+        cv2.remap(one, at_x, at_y, cv2.INTER_LINEAR, dst=out, borderMode=cv2.BORDER_REPLICATE)
+    return torch.from_numpy(result)
+
+
+def agreement_of_rows(sampled: torch.Tensor, inside: torch.Tensor, groups: torch.Tensor):
+    """`matching.agreement` of sampled (M, D, S, C), which is overwritten, and inside (M, D, S).
+
+    Returns:
+        mean (D, S, C), variance (D, S, GROUPS), seen share (D, S).
+    """
+    count = inside.sum(0)
+    total = count.clamp(min=1e-3).reciprocal_()[..., None]
+    sampled.mul_(inside[..., None])
+    mean = sampled.sum(0).mul_(total)
+    # Of zeros and ones, so the weights need not be squared.
+    squares = sampled.square_().sum(0).mul_(total).sub_(mean * mean).clamp_(min=0)
+    return mean, squares @ groups, count / len(inside)
+
+
+def group_means(channels: int) -> torch.Tensor:
+    """(C, GROUPS): a product with it takes the mean over each group of neighbouring channels."""
+    each = channels // GROUPS
+    return torch.eye(GROUPS).repeat_interleave(each, 0) / each
+
+
+class InferencePlaneSweep(PlaneSweep):
+    def forward(self, features: torch.Tensor, lines: EpipolarLines, dtype: torch.dtype):
+        if len(features) > 1:
+            return super().forward(features, lines, dtype)
+        rows, columns = self.grid_shape
+        where = places(lines, rho_of(self.candidates)[:, None])
+        sampled = read(rows_of(features[0]), where)
+        mean, variance, seen = agreement_of_rows(
+            sampled, where.inside, group_means(features.shape[2])
+        )
+        comparable = (where.inside.sum(0) > 1.5).float()
+        planes = torch.cat([variance.permute(2, 0, 1), seen[None], comparable[None]])
+        maps = planes.reshape(1, -1, rows, columns)
+        logits = -(variance.mean(-1) * comparable) * self.sharpness.exp()
+        logits = logits.reshape(1, -1, rows, columns)
+        logits = logits + self.second(activated(self.first, maps.to(dtype))).float()
+        share = logits[0].flatten(1).softmax(0)
+        expected = (mean * share[..., None]).sum(0)
+        scaled = logits[0].flatten(1) / math.sqrt(len(share))
+        cues = torch.cat([scaled, expected.t(), mean[0].t(), seen[:1]])
+        return logits, cues.reshape(1, -1, rows, columns)
+
+
+class InferencePointerHead(PointerHead):
+    def forward(
+        self, tokens, sweep_logits, features, images_half, valid_half, given, views: Views, dtype
+    ):
+        if len(tokens) > 1:
+            return super().forward(
+                tokens, sweep_logits, features, images_half, valid_half, given, views, dtype
+            )
+        config = self.config
+        rows, columns = config.tokens_shape
+        logits = sweep_logits + cells(self.coarse(tokens), rows, columns, 2).float()
+        candidates = torch.linspace(0, 1, config.planes)
+        u = _doubled(local_expectation(logits, candidates))
+        context = cells(self.context(tokens), rows, columns, 4).float()
+        lines = epipolar_lines(views, *u.shape[2:])
+        feature_rows = rows_of(features[0])
+        u, hidden, extra = self._refine_rows(u, context, feature_rows, lines, dtype)
+        u_quarter = _settled(u, logits, given, lines)
+        u_half = _convex_upsample(u_quarter, extra[:, 1:37])
+        u_half = torch.from_numpy(cv2.medianBlur(u_half[0, 0].numpy(), 3))[None, None]
+        colours = rows_of(torch.cat([images_half[0], valid_half[0]], 1))
+        view_logits, inside, gate = self._score_rows(
+            u_half, hidden, feature_rows, colours, views, dtype
+        )
+        gate = gate + _doubled(extra[:, 37:38])
+        return Pointer(logits, sweep_logits, u_quarter, u_half, view_logits, inside, gate)
+
+    def _refine_rows(self, u, context, features: np.ndarray, lines: EpipolarLines, dtype):
+        """`_refine` of features in rows (M, h, w, C)."""
+        height, width = u.shape[2:]
+        around = u.flatten() + torch.tensor(LOCAL_OFFSETS)[:, None] * self.step
+        where = places(lines, rho_of(around.clamp_(0, 1)))
+        mean, variance, seen = agreement_of_rows(
+            read(features, where), where.inside, group_means(features.shape[3])
+        )
+        evidence = [
+            variance.permute(2, 0, 1).flatten(0, 1), seen, mean[len(LOCAL_OFFSETS) // 2].t(),
+            context[0].flatten(1), u[0].flatten(1),
+        ]  # fmt: skip
+        x = torch.cat(evidence).reshape(1, -1, height, width).to(dtype)
+        hidden = activated(self.refine1, x)
+        hidden = activated(self.refine2, hidden).add_(hidden)
+        extra = self.refine3(hidden).float()
+        return (u + torch.tanh(extra[:, :1]) * 1.5 * self.step).clamp(0, 1), hidden, extra
+
+    def _score_rows(self, u, hidden, features: np.ndarray, colours: np.ndarray, views, dtype):
+        """`_score` of features and of colours with validity, in rows (M, h, w, C)."""
+        height, width = u.shape[2:]
+        m = views.count
+        where = places(epipolar_lines(views, height, width), rho_of(u).reshape(1, -1))
+        sampled = read(features, where)[:, 0]
+        colour = read(colours, where)[:, 0]
+        ok = where.inside[:, 0] * (colour[..., 3] > 0.5)
+        colour = colour[..., :3]
+        total = ok.sum(0).clamp(min=1e-3).reciprocal_()
+        weight = (ok * total)[..., None]
+        apart = (sampled - (sampled * weight).sum(0)).square_() @ group_means(sampled.shape[2])
+        off = (colour - (colour * weight).sum(0)).abs_()
+        baseline = views.memory_from_target[0, :, :3, 3].norm(dim=-1)
+        facing = views.memory_from_target[0, :, 2, 2]
+        near = torch.log1p(4 * baseline)
+        closeness = torch.stack([near, facing], -1)[:, None].expand(m, height * width, 2)
+        hints = self.hint(hidden).repeat_interleave(2, 2).repeat_interleave(2, 3)
+        hints = hints[0].flatten(1).t().expand(m, -1, -1)
+        x = torch.cat([p.to(dtype) for p in (colour, sampled, apart, closeness, off, hints)], 2)
+        x = activated(self.score1, x.view(m, height, width, -1).permute(0, 3, 1, 2))
+        x = activated(self.score2, x).add_(x)
+        scores = self.score3(x).float()
+        inside = ok.reshape(1, m, height, width)
+        margin = 1 - torch.maximum(where.x.abs(), where.y.abs())
+        border = (margin / BORDER_RAMP).clamp_(0.02, 1).log_().reshape(1, m, height, width)
+        view_logits = scores[None, :, 0] - 4.0 * near[:, None, None] + (inside - 1) * 12 + border
+        gate = (view_logits.softmax(1) * scores[None, :, 1]).sum(1, keepdim=True)
+        return view_logits, inside, gate
+
+
+def _doubled(x: torch.Tensor) -> torch.Tensor:
+    return F.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False)
+
+
+def _settled(u: torch.Tensor, logits: torch.Tensor, given: torch.Tensor, lines: EpipolarLines):
+    """`pointer._settled` of one target."""
+    share = logits.softmax(1).flatten(2).transpose(1, 2)
+    certain = F.avg_pool1d(share, 5, 1, 2).amax(2).mul(5).clamp(max=1)
+    certain = _doubled(certain.unflatten(1, logits.shape[2:])[:, None])[0, 0].numpy()
+    inside = places(lines, rho_of(u).reshape(1, -1)).inside[:, 0]
+    several = ((inside * given[0, :, None]).sum(0) > 1.5).float().reshape(certain.shape).numpy()
+    alone, together = CERTAIN_FROM
+    trusted_from = alone + (together - alone) * _box(several, 5)
+    trust = np.clip((certain - trusted_from) / 0.4, 0, 1)
+    weight = certain + np.float32(1e-3)
+    plain = u[0, 0].numpy()
+    around = _box(_box(plain * weight, 11), 11) / _box(_box(weight, 11), 11)
+    return torch.from_numpy(around + (plain - around) * trust)[None, None]
+
+
+def _box(x: np.ndarray, size: int) -> np.ndarray:
+    return cv2.blur(x, (size, size), borderType=cv2.BORDER_REPLICATE)
