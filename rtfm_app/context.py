@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Container, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -60,6 +60,7 @@ class PageStore:
             GenerationSettings().kv_budget_mb << 20, config.kv_bytes_per_page + picture_bytes
         )
         self._pages: dict[int, Page] = {}
+        self._last: tuple[list[Page], Pages | None] = [], None
         self.missed = 0
 
     def __len__(self) -> int:
@@ -147,7 +148,20 @@ class PageStore:
         poses = np.stack([page.camera_to_world for page in memory])
         tan_y = np.array([page.tan_y for page in memory])
         views = relative_views(pose[None], np.array([tangents(fov)[1]]), poses[None], tan_y[None])
-        up = cameras_of(poses, tan_y, self.device).up
+        pages = replace(self._joined(memory), anchor=torch.tensor([anchor], device=self.device))
+        return pages, Views(
+            views.memory_from_target.to(self.device),
+            views.tan_target.to(self.device),
+            views.tan_memory.to(self.device),
+        )
+
+    def _joined(self, memory: list[Page]) -> Pages:
+        """The pages as one batch; a walker's context stays the same for many frames."""
+        known, pages = self._last
+        if len(known) == len(memory) and all(a is b for a, b in zip(known, memory, strict=True)):
+            return pages
+        poses = np.stack([page.camera_to_world for page in memory])
+        tan_y = np.array([page.tan_y for page in memory])
         pages = Pages(
             kv=tuple(
                 torch.stack(layers)[None] for layers in zip(*(p.kv for p in memory), strict=True)
@@ -155,15 +169,11 @@ class PageStore:
             features=torch.stack([p.features for p in memory])[None],
             images=torch.stack([p.image for p in memory])[None],
             valid=torch.stack([p.valid for p in memory])[None],
-            up=up[None],
+            up=cameras_of(poses, tan_y, self.device).up[None],
             given=torch.tensor([[float(p.given) for p in memory]], device=self.device),
-            anchor=torch.tensor([anchor], device=self.device),
         )
-        return pages, Views(
-            views.memory_from_target.to(self.device),
-            views.tan_target.to(self.device),
-            views.tan_memory.to(self.device),
-        )
+        self._last = memory, pages
+        return pages
 
 
 def poses_ahead(before: np.ndarray, now: np.ndarray) -> list[np.ndarray]:

@@ -14,8 +14,7 @@ from functools import lru_cache
 import cv2
 import torch
 
-from ..config import GenerationSettings
-from .fast_head import InferencePlaneSweep, InferencePointerHead, PackedConvolution
+from .fast_head import FusedConvolution, InferencePlaneSweep, InferencePointerHead, Rows
 from .fast_memory import keep_freed_memory
 from .fast_transformer import InferenceBlock, InferenceTransformer, PackedLinear
 from .frame_model import FrameModel
@@ -75,6 +74,8 @@ def _prepare_for_cpu(model: FrameModel) -> None:
     model.transformer.remembered = {}
     model.sweep.__class__ = InferencePlaneSweep
     model.pointer_head.__class__ = InferencePointerHead
+    model.sweep.rows = model.pointer_head.rows = Rows()
+    model.pointer_head.colour_rows = Rows()
     for block in model.transformer.blocks:
         assert isinstance(block, Block), block
         block.__class__ = InferenceBlock
@@ -88,14 +89,9 @@ def _pack(model: InferenceModel) -> None:
         for linear in (block.qkv, block.out, block.up, block.down):
             linear.__class__ = PackedLinear
             linear.pack(model.config.tokens)
-    head, height, width = model.pointer_head, model.config.height, model.config.width
-    for convolution, count, scale in (
-        (model.sweep.first, 1, 8), (head.refine1, 1, 4), (head.refine2, 1, 4),
-        (head.score1, GenerationSettings().memory_frames, 2),
-        (head.score2, GenerationSettings().memory_frames, 2),
-    ):  # fmt: skip
-        convolution.__class__ = PackedConvolution
-        convolution.pack((count, convolution.in_channels, height // scale, width // scale))
+    head = model.pointer_head
+    for convolution in (model.sweep.first, head.refine1, head.refine2, head.score1, head.score2):
+        convolution.__class__ = FusedConvolution
 
 
 class InferenceModel(FrameModel):

@@ -30,26 +30,19 @@ from .pointer import (
 )
 
 
-class PackedConvolution(Convolution):
-    """`Convolution` whose bf16 weights oneDNN has already brought into its own layout."""
-
-    def pack(self, shape: tuple[int, int, int, int]) -> None:
-        """For inputs (N, C, H, W) of this shape."""
-        weight = self.weight.to(memory_format=torch.channels_last)
-        self.packed = torch.ops.mkldnn._reorder_convolution_weight(
-            weight, self.padding, self.stride, (1, 1), 1, shape
-        )
+class FusedConvolution(Convolution):
+    """`Convolution` that can apply GELU on its way out."""
 
     def activated(self, x: torch.Tensor) -> torch.Tensor:
-        """GELU of the convolution, in one pass."""
+        channels_last = torch.channels_last
         return torch.ops.mkldnn._convolution_pointwise(
-            x.to(memory_format=torch.channels_last), self.packed, self.bias, self.padding,
-            self.stride, (1, 1), 1, "gelu", [], "tanh",
+            x.to(memory_format=channels_last), self.weight.to(memory_format=channels_last),
+            self.bias, self.padding, self.stride, (1, 1), 1, "gelu", [], "tanh",
         )  # fmt: skip
 
 
 def activated(convolution: Convolution, x: torch.Tensor) -> torch.Tensor:
-    if isinstance(convolution, PackedConvolution):
+    if isinstance(convolution, FusedConvolution):
         return convolution.activated(x)
     return gelu(convolution(x))
 
@@ -75,9 +68,21 @@ def places(lines: EpipolarLines, rho: torch.Tensor) -> Places:
     return Places(x, y, inside.float())
 
 
-def rows_of(maps: torch.Tensor) -> np.ndarray:
-    """(M, C, h, w) as (M, h, w, C) float32, what `read` takes."""
-    return maps.float().permute(0, 2, 3, 1).contiguous().numpy()
+class Rows:
+    """Maps (1, M, C, h, w) as rows (M, h, w, C) float32, what `read` takes; those of the last maps
+    are remembered, since a walker's memory stays the same for many frames."""
+
+    def __init__(self):
+        self.maps: tuple[torch.Tensor, ...] = ()
+        self.rows = np.empty(0, np.float32)
+
+    def of(self, *maps: torch.Tensor) -> np.ndarray:
+        """Of one or more maps, one behind the other in each row."""
+        known = len(maps) == len(self.maps)
+        if not (known and all(a is b for a, b in zip(maps, self.maps, strict=True))):
+            joined = torch.cat([one[0].float() for one in maps], 1)
+            self.maps, self.rows = maps, joined.permute(0, 2, 3, 1).contiguous().numpy()
+        return self.rows
 
 
 def read(rows: np.ndarray, where: Places) -> torch.Tensor:
@@ -118,7 +123,7 @@ class InferencePlaneSweep(PlaneSweep):
             return super().forward(features, lines, dtype)
         rows, columns = self.grid_shape
         where = places(lines, rho_of(self.candidates)[:, None])
-        sampled = read(rows_of(features[0]), where)
+        sampled = read(self.rows.of(features), where)
         mean, variance, seen = agreement_of_rows(
             sampled, where.inside, group_means(features.shape[2])
         )
@@ -150,12 +155,12 @@ class InferencePointerHead(PointerHead):
         u = _doubled(local_expectation(logits, candidates))
         context = cells(self.context(tokens), rows, columns, 4).float()
         lines = epipolar_lines(views, *u.shape[2:])
-        feature_rows = rows_of(features[0])
+        feature_rows = self.rows.of(features)
         u, hidden, extra = self._refine_rows(u, context, feature_rows, lines, dtype)
         u_quarter = _settled(u, logits, given, lines)
         u_half = _convex_upsample(u_quarter, extra[:, 1:37])
         u_half = torch.from_numpy(cv2.medianBlur(u_half[0, 0].numpy(), 3))[None, None]
-        colours = rows_of(torch.cat([images_half[0], valid_half[0]], 1))
+        colours = self.colour_rows.of(images_half, valid_half)
         view_logits, inside, gate = self._score_rows(
             u_half, hidden, feature_rows, colours, views, dtype
         )

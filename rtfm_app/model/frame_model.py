@@ -13,7 +13,7 @@ time t: 0 noise, 1 data; the network predicts the clean state (JiT, arXiv 2511.1
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import nn
@@ -60,6 +60,18 @@ class Pages:
     up: torch.Tensor
     given: torch.Tensor | None = None
     anchor: torch.Tensor | None = None
+    _shrunk: dict = field(default_factory=dict, repr=False, compare=False)
+
+    def shrunk(self, name: str, size: tuple[int, int]) -> torch.Tensor:
+        """`images` or `valid` at a smaller size (N, M, C, *size); remembered, also by a copy with
+        another anchor."""
+        source = getattr(self, name)
+        known = self._shrunk.get((name, size))
+        if known is None or known[0] is not source:
+            smaller = F.interpolate(source.flatten(0, 1), size=size, mode="area")
+            known = source, smaller.unflatten(0, source.shape[:2])
+            self._shrunk[name, size] = known
+        return known[1]
 
 
 @dataclass(frozen=True)
@@ -154,10 +166,12 @@ class FrameModel(nn.Module):
         if pages is None or not (pointer and config.pointer):
             return Prediction(clean, None)
         half = (config.height // 2, config.width // 2)
-        given = pages.features.new_ones(pages.features.shape[:2])
+        given = pages.given
+        if given is None:
+            given = pages.features.new_ones(pages.features.shape[:2])
         found = self.pointer_head(
-            tokens, sweep_logits, pages.features, _shrink(pages.images, half),
-            _shrink(pages.valid, half), given if pages.given is None else pages.given, views, dtype,
+            tokens, sweep_logits, pages.features, pages.shrunk("images", half),
+            pages.shrunk("valid", half), given, views, dtype,
         )  # fmt: skip
         return Prediction(clean, found)
 
@@ -203,7 +217,7 @@ def mirrored(
 
 def _mirrored_state(pages: Pages, views: Views, cameras: Cameras, height: int, width: int):
     """The mirrored reading at the flow state's resolution: where the state starts from."""
-    small = _shrink(pages.images, (height, width))
+    small = pages.shrunk("images", (height, width))
     return mirrored(pages, views, cameras, small.unbind(1), height, width)
 
 
@@ -258,8 +272,3 @@ def _patches(x: torch.Tensor, patch: int) -> torch.Tensor:
     n, c, h, w = x.shape
     x = x.reshape(n, c, h // patch, patch, w // patch, patch).permute(0, 2, 4, 1, 3, 5)
     return x.reshape(n, (h // patch) * (w // patch), c * patch * patch)
-
-
-def _shrink(x: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
-    n, m = x.shape[:2]
-    return F.interpolate(x.flatten(0, 1), size=size, mode="area").unflatten(0, (n, m))
