@@ -281,7 +281,7 @@ class App:
         window.swap()
         if state.world is not None and self.interface.clicked_world:
             window.capture(True)
-        if state.world is None:
+        if state.world is None or state.failure is not None:
             window.capture(False)
         self._carry_out(requests + self.dialogs.requests())
 

@@ -6,9 +6,10 @@ from test_app import opened, own_folders, play, until, world  # noqa: F401 (fixt
 
 from rtfm_app.display import state as ui
 from rtfm_app.display.bindings_panel import LABELS, axis_label, rebind_axis, rebind_pad
-from rtfm_app.display.window import glfw
+from rtfm_app.display.overlay import PANELS
+from rtfm_app.display.window import glfw, imgui
 from rtfm_app.input import HELD, PRESSED, PadState
-from rtfm_app.preferences import Preferences, load_preferences
+from rtfm_app.preferences import LAYOUT_NAME, Preferences, load_preferences
 
 pytestmark = pytest.mark.gl
 
@@ -113,3 +114,28 @@ def test_m_silences_and_it_is_kept(world):  # noqa: F811
 
     assert play(script, world) == 0
     assert load_preferences()[0].muted
+
+
+def test_a_panel_that_a_saved_layout_does_not_know_joins_the_others(world, tmp_path):  # noqa: F811
+    layouts = []
+
+    def first(app):
+        yield from opened(app)
+        for _ in range(5):
+            yield
+        layouts.append(app.interface.layout())
+
+    def second(app):
+        yield from opened(app)
+        for _ in range(5):
+            yield
+        docks = {imgui.internal.find_window_by_name(name).dock_id for name in PANELS}
+        assert len(docks) == 1 and 0 not in docks
+
+    assert play(first, world) == 0
+    sections = layouts[0].split("\n\n")
+    older = [section for section in sections if "[Options]" not in section]
+    assert len(older) == len(sections) - 1
+    (tmp_path / "config").mkdir(exist_ok=True)
+    (tmp_path / "config" / LAYOUT_NAME).write_text("\n\n".join(older))
+    assert play(second, world) == 0

@@ -57,16 +57,18 @@ AXIS_LABELS = {
 
 @dataclass
 class KeysView:
-    """(table, action) whose binding is being chosen, and the gamepad as it was before."""
+    """(table, action) whose binding is being chosen, the gamepad as it was before, and the section
+    to scroll to ("Keys" or "Gamepad")."""
 
     waiting: tuple[str, str] | None = None
     pad_before: PadState | None = None
+    scroll_to: str | None = None
 
 
 def draw_bindings(preferences: Preferences, state: AppState, view: KeysView) -> Preferences:
     """Returns the preferences, changed or not."""
     preferences = _listen(preferences, state, view)
-    theme.heading("Keys")
+    _section("Keys", view)
     theme.text(f"{ICONS.ICON_FA_CIRCLE_INFO}  Click a key, then press another.", theme.FAINT)
     for action in (*HELD, *PRESSED):
         names = preferences.keys.get(action, ())
@@ -74,17 +76,24 @@ def draw_bindings(preferences: Preferences, state: AppState, view: KeysView) -> 
         _binding("keys", action, _label(action), shown, state, view)
     if imgui.button("All keys back to default"):
         preferences = replace(preferences, keys=dict(DEFAULT_KEYS))
-    theme.heading("Gamepad")
+    _section("Gamepad", view)
     theme.text(theme.fit_text(state.pad_name or "None is plugged in.", em(18)), theme.FAINT)
-    for action in (*HELD, *PRESSED):
-        shown = key_label(preferences.pad.get(action, ""))
-        _binding("pad", action, _label(action), shown, state, view)
     for meaning, label in AXIS_LABELS.items():
         shown = axis_label(preferences.axes.get(meaning, ""))
         _binding("axes", meaning, label, shown, state, view)
+    for action in (*HELD, *PRESSED):
+        shown = key_label(preferences.pad.get(action, ""))
+        _binding("pad", action, _label(action), shown, state, view)
     if imgui.button("The whole gamepad back to default"):
         preferences = replace(preferences, pad=dict(DEFAULT_PAD), axes=dict(DEFAULT_AXES))
     return preferences
+
+
+def _section(title: str, view: KeysView) -> None:
+    if view.scroll_to == title:
+        imgui.set_scroll_here_y(0.0)
+        view.scroll_to = None
+    theme.heading(title)
 
 
 def _label(action: str) -> str:

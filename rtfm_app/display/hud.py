@@ -207,7 +207,10 @@ def draw_failure(state: AppState) -> list:
     requests: list = []
     _place(0.5, 0.5)
     imgui.set_next_window_bg_alpha(theme.veil(0.95))
-    imgui.begin("##failure", None, _FLAGS)
+    imgui.begin("##failure", None, _FLAGS & ~imgui.WindowFlags_.no_nav)
+    if imgui.is_window_appearing():
+        imgui.set_window_focus()
+        imgui.set_keyboard_focus_here()
     theme.sized_text("The model has stopped", theme.HEADING_SIZE, theme.ERROR)
     imgui.push_text_wrap_pos(em(30))
     imgui.text_unformatted(failure.message)

@@ -89,8 +89,12 @@ def _draw_panels(state: AppState, view: OverlayView, textures: TextureCache) -> 
     requests: list = []
     docked: list = []
     view.focused = None
+    beside = 0
     for name in PANELS:
+        if beside:  # a panel that the saved layout does not know yet joins the others
+            imgui.set_next_window_dock_id(beside, imgui.Cond_.first_use_ever)
         seen = imgui.begin(name, None, imgui.WindowFlags_.no_collapse)[0]
+        beside = imgui.get_window_dock_id() or beside
         if name == "Options" and not seen:
             view.keys.waiting = None
         if seen:

@@ -22,7 +22,7 @@ from .overlay import PANELS
 from .state import PathQuestion
 
 SETTLE_FRAMES = 12
-LONGEST_S = 90.0
+LONGEST_S = 300.0
 
 
 class Tour:
@@ -73,6 +73,14 @@ def scenes(app_of, world: Path | None) -> Iterator[str]:
         app.interface.overlay.front = panel
         yield ""
         yield f"panel-{panel.lower()}"
+    for section in ("Keys", "Gamepad"):
+        app.interface.overlay.front = "Options"
+        app.interface.overlay.keys.scroll_to = section
+        yield ""
+        yield f"panel-options-{section.lower()}"
+    app.interface.follow(replace(app.state.preferences, high_contrast=True))
+    yield "high-contrast"
+    app.interface.follow(app.state.preferences)
     yield from _other_scenes(app)
 
 

@@ -24,6 +24,7 @@ def draw_start_screen(state: AppState, textures: TextureCache) -> list:
     imgui.push_style_color(imgui.Col_.window_bg, theme.shown(theme.BACKGROUND))
     imgui.push_style_var(imgui.StyleVar_.window_rounding, 0)
     imgui.push_style_var(imgui.StyleVar_.window_padding, (0, 0))
+    imgui.push_style_var(imgui.StyleVar_.window_border_size, 0)
     flags = imgui.WindowFlags_
     imgui.begin(
         "##start",
@@ -34,7 +35,7 @@ def draw_start_screen(state: AppState, textures: TextureCache) -> list:
         | flags.no_saved_settings
         | flags.no_bring_to_front_on_focus,
     )
-    imgui.pop_style_var(2)
+    imgui.pop_style_var(3)
     columns, margin = _columns(viewport.size.x)
     imgui.set_cursor_pos((0, 0))
     imgui.begin_child("##page", (0, 0), imgui.ChildFlags_.nav_flattened)

@@ -113,8 +113,8 @@ def _colors(style) -> None:
         c.header_hovered: HOVER,
         c.header_active: ACCENT_DIM,
         c.check_mark: ACCENT,
-        c.slider_grab: ACCENT,
-        c.slider_grab_active: (0.55, 0.78, 1.0, 1.0),
+        c.slider_grab: ACCENT_DIM,  # the value is written over it
+        c.slider_grab_active: (0.28, 0.52, 0.78, 1.0),
         c.separator: (1, 1, 1, 0.09),
         c.separator_hovered: ACCENT_DIM,
         c.separator_active: ACCENT,
