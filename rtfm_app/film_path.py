@@ -31,17 +31,20 @@ class FilmKey:
     Attributes:
         camera_to_world: (4, 4).
         focus_m: distance along the view that is sharp here, in metres; None = found by itself.
+        thumbnail: how it looked there, a JPEG in base64, for people.
     """
 
     camera_to_world: np.ndarray
     focus_m: float | None = None
     name: str = ""
+    thumbnail: str = ""
 
     def to_json(self) -> dict:
         return {
             "name": self.name,
             "camera_to_world": np.asarray(self.camera_to_world).tolist(),
             "focus_m": self.focus_m,
+            "thumbnail": self.thumbnail,
         }
 
 
@@ -67,7 +70,7 @@ def _key(value, where: str) -> FilmKey:
         raise ValueError(f"{where}: {error}") from error
     if focus is not None and not FOCUS_RANGE_M[0] <= focus <= FOCUS_RANGE_M[1]:
         raise ValueError(f"{where}: focus_m must be between 0.05 and 10000 metres, got {focus:g}")
-    return FilmKey(pose, focus, str(value.get("name", "")))
+    return FilmKey(pose, focus, str(value.get("name", "")), str(value.get("thumbnail", "")))
 
 
 class FilmPath:

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from .config import GenerationSettings
+from .film_render import FilmSettings
 
 # ---- commands: display -> worker -------------------------------------------------------------
 
@@ -100,6 +101,27 @@ class StopRecording:
 
 
 @dataclass(frozen=True)
+class RenderFilm:
+    """Render a film along key poses (JSON, see `film_path.keys_from_json`) beside the walk."""
+
+    target: Path
+    keys: list
+    settings: FilmSettings
+
+
+@dataclass(frozen=True)
+class CancelFilm:
+    pass
+
+
+@dataclass(frozen=True)
+class RenameWorld:
+    """Give the open world, and its file, another name."""
+
+    name: str
+
+
+@dataclass(frozen=True)
 class Quit:
     pass
 
@@ -137,6 +159,7 @@ class WorldOpened:
     bookmarks: list
     notes: str
     stats: dict
+    film: dict = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -199,6 +222,17 @@ class FrameMap:
 class RecordingState:
     target: Path | None
     frames: int = 0
+
+
+@dataclass(frozen=True)
+class FilmProgress:
+    """A film is being rendered to `target`; None = none is, any more. `picture` (H, W, 3) now and
+    then, the newest."""
+
+    target: Path | None
+    fraction: float = 0.0
+    seconds_left: float = 0.0
+    picture: np.ndarray | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ path under `assets/`), `every` for posed pictures. Its thumbnail is `starters/<n
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -63,7 +64,7 @@ def find_starter(name: str) -> Starter | None:
     return next((starter for starter in list_starters() if starter.name == name), None)
 
 
-def open_starter(name: str) -> Path:
+def open_starter(name: str, on_share: Callable[[float], None] = lambda share: None) -> Path:
     """The world file of a starter in the worlds folder, made when it is not there yet.
 
     Raises:
@@ -75,7 +76,14 @@ def open_starter(name: str) -> Path:
         raise ValueError(f"there is no starter world {name}; there are {names}")
     path = worlds_folder() / f"{name}.rtfm"
     if not path.exists():
-        build_world(path, starter.title, starter_source(starter))
+        source, done = starter_source(starter), 0
+
+        def one_more() -> None:
+            nonlocal done
+            done += 1
+            on_share(done / source.count)
+
+        build_world(path, starter.title, source, one_more)
     return path
 
 

@@ -26,6 +26,7 @@ from .imports.source import build_world
 from .link import FrameBoard, PoseBoard, PoseStamp, TakenFrame
 from .memory.world_file import SaveError
 from .starters import open_starter
+from .world_care import rename_world, renamed_path
 from .world_session import WorldSession
 from .worlds_folder import free_world_path
 
@@ -128,7 +129,9 @@ class Worker:
             session.prefetch()
         for event in session.tick(pose, drawn):
             self._send(event)
-        return 0.0 if drawn is not None else IDLE_WAIT_S
+        for event in session.work():
+            self._send(event)
+        return 0.0 if drawn is not None or session.filming else IDLE_WAIT_S
 
     def _send(self, event) -> None:
         self._channel.send(event)
@@ -157,6 +160,8 @@ class Worker:
                 self._send(m.WorldClosed())
             case m.CopyWorld(target, switch):
                 self._copy(target, switch)
+            case m.RenameWorld(name):
+                self._rename(name)
             case _:
                 if self._session is not None:
                     for event in self._session.handle(command):
@@ -186,9 +191,10 @@ class Worker:
         self._open(path, read_only=False)
 
     def _open_starter(self, name: str) -> None:
-        self._send(m.Progress(f"Preparing {name.replace('_', ' ')}"))
+        text = f"Preparing {name.replace('_', ' ')}"
+        self._send(m.Progress(text))
         try:
-            path = open_starter(name)
+            path = open_starter(name, lambda share: self._send(m.Progress(text, share)))
         except REFUSALS as error:
             self._send(m.OpenFailed(Path(name), str(error)))
             return
@@ -203,6 +209,20 @@ class Worker:
             self._open(target, read_only=False)
         else:
             self._send(m.Notice(f"Copied to {target}"))
+
+    def _rename(self, name: str) -> None:
+        """The file must be closed meanwhile; the walk goes on where it is."""
+        if self._session is None:
+            return
+        path, pose = self._session.path, self._poses.read()
+        target = renamed_path(path, name)
+        self._close_session()
+        try:
+            rename_world(path, name)
+        finally:
+            self._open(target if target.exists() else path, read_only=False)
+            if pose is not None:
+                self._poses.write(pose)
 
     def _close_session(self) -> None:
         if self._session is not None:

@@ -16,6 +16,7 @@ import numpy as np
 from . import messages as m
 from .config import OVERSCAN, GenerationSettings
 from .film import FilmWriter
+from .film_job import FilmJob
 from .frame import Frame
 from .geometry import check_pose
 from .link import PoseStamp
@@ -43,6 +44,7 @@ class WorldSession:
         self._next_warning = 0.0
         self._problem = ""
         self._film: FilmWriter | None = None
+        self._film_job: FilmJob | None = None
         self._journalled: tuple | None = None
         self._journal_rows = 0
         if not engine.world.read_only:
@@ -73,6 +75,7 @@ class WorldSession:
             bookmarks=world.get_state("bookmarks") or [],
             notes=world.get_state("notes") or "",
             stats=world.stats(),
+            film=world.get_state("film") or {},
         )
 
     # ---- drawing ----
@@ -152,6 +155,35 @@ class WorldSession:
         """Something other than the pose has changed."""
         self._rest = 0
 
+    # ---- a film beside the walk ----
+
+    @property
+    def filming(self) -> bool:
+        return self._film_job is not None
+
+    def work(self) -> list:
+        """Draw one model frame of the film that is being rendered, if there is one."""
+        if self._film_job is None:
+            return []
+        events, ended = self._film_job.step()
+        if ended:
+            self._film_job = None
+        return events
+
+    def _begin_film(self, order: m.RenderFilm) -> list:
+        self._cancel_film()
+        if order.settings.commit and self.engine.world.read_only:
+            raise ValueError("this world is open read-only: switch off keeping what is imagined")
+        self._film_job = FilmJob(self.engine, self._walk, self.settings, order)
+        return [m.FilmProgress(order.target)]
+
+    def _cancel_film(self) -> list:
+        if self._film_job is None:
+            return []
+        job, self._film_job = self._film_job, None
+        job.discard()
+        return [m.FilmProgress(None), m.Notice("The film was given up")]
+
     # ---- saving ----
 
     def tick(self, pose: PoseStamp | None, drawn: Frame | None) -> Iterator:
@@ -192,6 +224,7 @@ class WorldSession:
             SaveError: the last changes could not be written.
         """
         try:
+            self._cancel_film()
             self._stop_film()
             self._save_camera(pose)
         finally:
@@ -230,6 +263,10 @@ class WorldSession:
                 return [m.RecordingState(target, 0)]
             case m.StopRecording():
                 return self._stop_film()
+            case m.RenderFilm():
+                return self._begin_film(command)
+            case m.CancelFilm():
+                return self._cancel_film()
             case _:
                 raise AssertionError(f"unknown command {command!r}")
         return []
@@ -239,7 +276,8 @@ class WorldSession:
         if target.exists():
             raise ValueError(f"{target} exists already; choose another name")
         self.engine.world.flush()
-        self.engine.world.fork(target)
+        with WorldFile.open(self.engine.world.fork(target)) as copy:
+            copy.set_state("title", target.stem)
 
     def _change_settings(self, settings: GenerationSettings) -> None:
         if settings == self.settings:

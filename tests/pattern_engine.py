@@ -28,7 +28,7 @@ class PatternEngine:
         self.delay_s = delay_s
         self.crash_beyond_x = crash_beyond_x
 
-    def step(self, camera_to_world, settings=DEFAULTS, *, overscan=1.0, kind="inter") -> Frame:
+    def step(self, camera_to_world, settings=DEFAULTS, *, overscan=1.0, kind="inter", follow=True):
         if camera_to_world[0, 3] > self.crash_beyond_x:
             os._exit(9)
         time.sleep(self.delay_s)

@@ -22,6 +22,7 @@ from ..imports.transforms import TransformsOptions, world_from_transforms
 from ..memory.export import FORMATS, export_world, import_folder
 from ..memory.world_file import UnreadableWorld, WorldFile, salvage_world, verify_world
 from ..starters import list_starters
+from ..world_care import rename_world, throw_away
 from ..worlds_folder import list_worlds, new_world_path, resolve_world
 from .progress import progress_bar, report_bar
 
@@ -36,6 +37,8 @@ def add_to(app: typer.Typer) -> None:
     app.command("verify")(verify)
     app.command("fork")(fork)
     app.command("save-as")(fork)
+    app.command("rename")(rename)
+    app.command("delete")(delete)
     app.command("compact")(compact)
     app.command("export")(export)
     app.command("import")(import_exported)
@@ -217,7 +220,21 @@ def fork(world: str = WORLD, name: str = typer.Argument(..., help="Name of the c
     source = resolve_world(world)
     target.parent.mkdir(parents=True, exist_ok=True)
     with WorldFile.open(source, read_only=True) as opened:
-        print(opened.fork(target))
+        opened.fork(target)
+    with WorldFile.open(target) as copy:
+        copy.set_state("title", target.stem)
+    print(target)
+
+
+def rename(world: str = WORLD, name: str = typer.Argument(..., help="Its new name.")) -> None:
+    """Give a world, and its file, another name."""
+    print(rename_world(resolve_world(world), name))
+
+
+def delete(world: str = WORLD) -> None:
+    """Throw a world away; it can be taken out of the folder .trash for a month."""
+    thrown = throw_away(resolve_world(world))
+    print(f"{thrown.path} is now {thrown.kept}")
 
 
 def compact(

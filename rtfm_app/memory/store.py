@@ -58,7 +58,7 @@ class WorldStore:
         self._waiting_state: dict[str, str] = {}
         self._timer: threading.Timer | None = None
         self._key = schema.file_key(path)
-        self.name: str = meta["name"]
+        self._first_name: str = meta["name"]
         self.created: float = meta["created"]
         self.start_pose: np.ndarray = meta["start_pose"]
         self.fov_y_radians: float = meta["fov_y_radians"]
@@ -110,6 +110,12 @@ class WorldStore:
             self._writer_lock = None
 
     # state and journal
+
+    @property
+    def name(self) -> str:
+        """What the user calls the world: the state `title`, else the name it was made with."""
+        title = self.get_state("title")
+        return title if isinstance(title, str) and title else self._first_name
 
     def get_state(self, key: str):
         """The JSON value last set under `key`, or None."""
