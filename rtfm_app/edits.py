@@ -1,29 +1,32 @@
 """Edits: marks that a user paints on the current view, kept in the stored frames.
 
 A mark lies on the content that the painted frame shows, at the distances the model itself gave that
-frame, so it is read from each stored frame just where the model reads that content. Nothing of the
-geometry is kept: every stored frame that shows the place gets a new version with the mark in its
-pixels, and the old version stays for undo.
+frame, corrected to where the stored pictures agree (`agreement.py`), so it is read from each stored
+frame where the model reads that content. Nothing of the geometry is kept: every stored frame that
+shows the place gets a new version with the mark in its pixels, and the old version stays for undo.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
 
+from .agreement import BEFORE, agreed_depth, flattened
 from .frame import Frame
 from .geometry import invert_pose, tangents
 from .memory.world_file import StoredFrame
 
 LEAST_PIXELS = 6.0  # of the mark, in a stored frame; fewer are left alone
-MOST_FRAMES = 48  # new versions of one stroke, the ones that show most of the mark first
+MOST_FRAMES = 64  # new versions of one stroke, the ones that show most of the mark first
 HIDDEN_NEARER = 1.12  # a surface this much nearer than the mark hides it, if it looks different
 HIDDEN_MARGIN = 0.01  # 1 / metre
-SURELY_NEARER = 1.8
+HIDDEN_UNLIKE = 0.35  # share of a nearer surface that must look different
 UNLIKE = 20.0  # grey levels between the painted view and the stored picture
+UNLIKE_SHARE = 0.05  # of a mark, from which the distances are asked
 UNSEEN_SHARE = 0.5
 MOST_SAMPLES = 4_000_000
 STROKES_STATE = "strokes"
@@ -67,22 +70,28 @@ def paint(engine, frame: Frame, mark: np.ndarray) -> list[int]:
         return []
     if _imagined(frame, mark):
         engine.commit(frame)
-    carried = {}
-    for frame_id in frames_that_show(engine.world, frame, mark):
-        stored = engine.world.read_frame(frame_id)
-        there = carry(frame, mark, stored)
-        if there.pixels >= LEAST_PIXELS:
-            carried[frame_id] = (stored, there)
-    most = sorted(carried, key=lambda i: -carried[i][1].pixels)[:MOST_FRAMES]
+    stored = {i: engine.world.read_frame(i) for i in frames_that_show(engine.world, frame, mark)}
+    frame = with_agreed_depth(frame, mark, stored.values())
+    carried = {i: carry(frame, mark, old) for i, old in stored.items()}
+    most = sorted(carried, key=lambda i: -carried[i].pixels)[:MOST_FRAMES]
     versions = []
     for frame_id in most:
-        stored, there = carried[frame_id]
-        alpha = there.mark[..., 3] * ~hidden(there, stored, own_inverse_depth(engine, stored))
-        if stored.valid is not None:
-            alpha = alpha * stored.valid
+        old, there = stored[frame_id], carried[frame_id]
+        others = [o for o in _nearest(stored.values(), old.camera_to_world) if o is not old]
+        alpha = visible_alpha(old, there, others)
         if alpha.sum() >= LEAST_PIXELS:
-            versions.append((frame_id, stored, blend(stored.image, there.mark[..., :3], alpha)))
+            versions.append((frame_id, old, blend(old.image, there.mark[..., :3], alpha)))
     return write_versions(engine, versions)
+
+
+def with_agreed_depth(frame: Frame, mark: np.ndarray, stored: Iterable[StoredFrame]) -> Frame:
+    """The frame with distances at its picture's size, corrected under the mark."""
+    near = _nearest(stored, frame.camera_to_world)
+    box = _box_of(mark[..., 3])
+    guess = cv2.resize(frame.inverse_depth, frame.image.shape[1::-1])
+    agreed = agreed_depth(frame.image, guess, frame.camera_to_world, frame.fov_y_radians, box, near)
+    around = cv2.dilate(mark[..., 3], np.ones((7, 7))) > 0
+    return replace(frame, inverse_depth=flattened(agreed, around))
 
 
 def undo_paint(engine) -> list[int]:
@@ -266,20 +275,36 @@ def _splat(values, position, good, size: tuple[int, int]) -> np.ndarray:
     return mean.reshape(height, width, -1).astype(np.float32)
 
 
-def own_inverse_depth(engine, stored: StoredFrame) -> np.ndarray:
-    """The model's distances for a stored frame's own view, at the picture's size."""
-    drawn = engine.step(stored.camera_to_world, fov_y_radians=stored.fov_y_radians, follow=False)
-    return cv2.resize(drawn.inverse_depth, stored.image.shape[1::-1])
-
-
-def hidden(there: Carried, stored: StoredFrame, inverse_depth: np.ndarray) -> np.ndarray:
-    """Where something nearer than the marked content stands before it, (H, W) bool. What is only a
-    little nearer must also look different: distances are guesses."""
-    nearer = inverse_depth > there.inverse_depth * HIDDEN_NEARER + HIDDEN_MARGIN
-    surely = inverse_depth > there.inverse_depth * SURELY_NEARER + HIDDEN_MARGIN
+def visible_alpha(stored: StoredFrame, there: Carried, others: Sequence[StoredFrame]) -> np.ndarray:
+    """Alpha (H, W) of a mark where nothing in the stored frame stands before it. Only where the
+    stored frame looks unlike the painted view it is asked how far its content is."""
+    alpha = there.mark[..., 3]
+    if stored.valid is not None:
+        alpha = alpha * stored.valid
     blurred = [cv2.blur(p, (5, 5)) for p in (stored.image.astype(np.float32), there.seen)]
     unlike = np.abs(blurred[0] - blurred[1]).mean(-1) > UNLIKE
-    return surely | (nearer & unlike)
+    if (alpha * unlike).sum() < UNLIKE_SHARE * alpha.sum() or alpha.sum() < LEAST_PIXELS:
+        return alpha
+    marked = alpha > 0
+    guess = np.where(marked, there.inverse_depth, np.median(there.inverse_depth[marked]))
+    own = agreed_depth(
+        stored.image, guess, stored.camera_to_world, stored.fov_y_radians, _box_of(marked),
+        others, BEFORE,
+    )  # fmt: skip
+    nearer = marked & (own > there.inverse_depth * HIDDEN_NEARER + HIDDEN_MARGIN)
+    around = [cv2.blur(p.astype(np.float32), (21, 21)) for p in (unlike & nearer, nearer)]
+    return alpha * ~(nearer & (around[0] > HIDDEN_UNLIKE * around[1]))
+
+
+def _nearest(stored: Iterable[StoredFrame], pose: np.ndarray) -> list[StoredFrame]:
+    """In order of the distance of their cameras from that of a pose."""
+    here = pose[:3, 3]
+    return sorted(stored, key=lambda s: float(np.linalg.norm(s.camera_to_world[:3, 3] - here)))
+
+
+def _box_of(marked: np.ndarray) -> tuple[slice, slice]:
+    rows, columns = np.nonzero(marked)
+    return slice(rows.min(), rows.max() + 1), slice(columns.min(), columns.max() + 1)
 
 
 def blend(picture: np.ndarray, colour: np.ndarray, alpha: np.ndarray) -> np.ndarray:
