@@ -14,7 +14,7 @@ from .geometry import invert_pose, rotation_angle, tangents
 from .memory.pages import PagePool
 from .memory.world_file import WorldFile
 from .model.cameras import Views, relative_views
-from .model.fast_compose import Readable
+from .model.fast_picture import Readable
 from .model.frame_model import Cameras, Pages
 
 FRAMES_AHEAD = (2, 5)

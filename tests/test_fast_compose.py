@@ -7,7 +7,8 @@ import torch
 
 from rtfm_app.geometry import pose_from_yaw_pitch
 from rtfm_app.model.cameras import relative_views
-from rtfm_app.model.fast_compose import Readable, compose_quickly
+from rtfm_app.model.fast_compose import compose_quickly
+from rtfm_app.model.fast_picture import Readable
 from rtfm_app.model.frame_model import Pages, Prediction, compose
 from rtfm_app.model.pointer import Pointer
 from rtfm_app.training.data import cameras_of
