@@ -33,8 +33,9 @@ class ModelConfig:
     depth: int = 8
     heads: int = 5
     mlp_ratio: int = 4
-    planes: int = 24
+    planes: int = 48
     match_channels: int = 16
+    volume_channels: int = 16
     cell_channels: int = 16
     refine_channels: int = 32
     pointer: bool = True

@@ -14,11 +14,19 @@ from functools import lru_cache
 import cv2
 import torch
 
-from .fast_head import FusedConvolution, InferencePlaneSweep, InferencePointerHead, Rows
+from .fast_head import (
+    FeatureRows,
+    FusedConvolution,
+    InferencePlaneSweep,
+    InferencePointerHead,
+    InferenceRefinement,
+    Rows,
+)
 from .fast_memory import keep_freed_memory
 from .fast_transformer import InferenceBlock, InferenceTransformer, PackedLinear
 from .frame_model import FrameModel
-from .layers import Convolution, Linear
+from .layers import Convolution, Convolution3d, Linear
+from .matching import agreement
 from .transformer import Block
 
 CPU = torch.device("cpu")
@@ -29,6 +37,10 @@ def compile_for_training(model: FrameModel) -> None:
     for block in model.transformer.blocks:
         block.project = torch.compile(block.project, dynamic=True)
         block.finish = torch.compile(block.finish, dynamic=True)
+    torch._dynamo.config.recompile_limit = 32
+    fused = torch.compile(agreement, dynamic=True)
+    for module in (model.sweep, *model.pointer_head.refinements):
+        module.agreement = fused
 
 
 @lru_cache
@@ -57,7 +69,7 @@ def prepare(
     model = model.eval().requires_grad_(False).to(device)
     precision = precision or best_precision(device)
     for module in model.modules():
-        if isinstance(module, Linear | Convolution):
+        if isinstance(module, Linear | Convolution | Convolution3d):
             module.to(precision)
     model.transformer.time.float()
     model.__class__ = InferenceModel
@@ -74,8 +86,10 @@ def _prepare_for_cpu(model: FrameModel) -> None:
     model.transformer.remembered = {}
     model.sweep.__class__ = InferencePlaneSweep
     model.pointer_head.__class__ = InferencePointerHead
-    model.sweep.rows = model.pointer_head.rows = Rows()
+    model.sweep.rows = model.pointer_head.rows = FeatureRows()
     model.pointer_head.colour_rows = Rows()
+    for refinement in model.pointer_head.refinements:
+        refinement.__class__ = InferenceRefinement
     for block in model.transformer.blocks:
         assert isinstance(block, Block), block
         block.__class__ = InferenceBlock
@@ -90,7 +104,8 @@ def _pack(model: InferenceModel) -> None:
             linear.__class__ = PackedLinear
             linear.pack(model.config.tokens)
     head = model.pointer_head
-    for convolution in (model.sweep.first, head.refine1, head.refine2, head.score1, head.score2):
+    refining = [part for one in head.refinements for part in (one.first, one.second)]
+    for convolution in (model.sweep.across1, *refining, head.score1, head.score2):
         convolution.__class__ = FusedConvolution
 
 

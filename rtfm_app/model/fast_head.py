@@ -17,13 +17,13 @@ from torch.nn import functional as F
 
 from .cameras import EpipolarLines, Views, epipolar_lines
 from .layers import Convolution, gelu
-from .matching import GROUPS, PlaneSweep, rho_of
+from .matching import APART, GROUPS, PlaneSweep, pairs, rho_of
 from .pointer import (
     BORDER_RAMP,
     CERTAIN_FROM,
-    LOCAL_OFFSETS,
     Pointer,
     PointerHead,
+    Refinement,
     _convex_upsample,
     cells,
     local_expectation,
@@ -85,6 +85,23 @@ class Rows:
         return self.rows
 
 
+class FeatureRows(Rows):
+    """Rows of the coarse and of the fine features (`FeatureNet`) of the memory frames."""
+
+    def of(self, features: torch.Tensor) -> tuple[np.ndarray, np.ndarray]:
+        joined = super().of(features)
+        if self._split is not joined:
+            self._split = joined
+            half = joined.shape[3] // 2
+            self._parts = tuple(
+                np.ascontiguousarray(part) for part in (joined[..., :half], joined[..., half:])
+            )
+        return self._parts
+
+    _split: np.ndarray | None = None
+    _parts: tuple[np.ndarray, np.ndarray] | None = None
+
+
 def read(rows: np.ndarray, where: Places) -> torch.Tensor:
     """Bilinear reading of rows (M, h, w, C): (M, D, S, C)."""
     count, height, width, channels = rows.shape
@@ -96,19 +113,24 @@ def read(rows: np.ndarray, where: Places) -> torch.Tensor:
     return torch.from_numpy(result)
 
 
-def agreement_of_rows(sampled: torch.Tensor, inside: torch.Tensor, groups: torch.Tensor):
+def agreement_of_rows(sampled: torch.Tensor, inside: torch.Tensor):
     """`matching.agreement` of sampled (M, D, S, C), which is overwritten, and inside (M, D, S).
 
     Returns:
-        mean (D, S, C), variance (D, S, GROUPS), seen share (D, S).
+        mean (D, S, C), variance and distance of the best pair (GROUPS, D, S).
     """
-    count = inside.sum(0)
-    total = count.clamp(min=1e-3).reciprocal_()[..., None]
+    groups = group_means(sampled.shape[3])
+    total = inside.sum(0).clamp(min=1e-3).reciprocal_()[..., None]
     sampled.mul_(inside[..., None])
+    best = torch.full((*inside.shape[1:], GROUPS), APART)
+    for i, j in pairs(len(inside)):
+        apart = (sampled[i] - sampled[j]).square_() @ groups
+        both = (inside[i] * inside[j])[..., None]
+        best = torch.minimum(best, apart.sub_(APART).mul_(both).add_(APART), out=best)
     mean = sampled.sum(0).mul_(total)
     # Of zeros and ones, so the weights need not be squared.
     squares = sampled.square_().sum(0).mul_(total).sub_(mean * mean).clamp_(min=0)
-    return mean, squares @ groups, count / len(inside)
+    return mean, (squares @ groups).permute(2, 0, 1), best.permute(2, 0, 1)
 
 
 def group_means(channels: int) -> torch.Tensor:
@@ -123,21 +145,34 @@ class InferencePlaneSweep(PlaneSweep):
             return super().forward(features, lines, dtype)
         rows, columns = self.grid_shape
         where = places(lines, rho_of(self.candidates)[:, None])
-        sampled = read(self.rows.of(features), where)
-        mean, variance, seen = agreement_of_rows(
-            sampled, where.inside, group_means(features.shape[2])
-        )
+        coarse, _ = self.rows.of(features)
+        mean, variance, best = agreement_of_rows(read(coarse, where), where.inside)
+        seen = where.inside.mean(0)
         comparable = (where.inside.sum(0) > 1.5).float()
-        planes = torch.cat([variance.permute(2, 0, 1), seen[None], comparable[None]])
-        maps = planes.reshape(1, -1, rows, columns)
-        logits = -(variance.mean(-1) * comparable) * self.sharpness.exp()
-        logits = logits.reshape(1, -1, rows, columns)
-        logits = logits + self.second(activated(self.first, maps.to(dtype))).float()
+        volume = torch.cat([variance, best, seen[None], comparable[None]])
+        logits = self._regularised(volume.reshape(1, -1, len(seen), rows, columns).to(dtype))
         share = logits[0].flatten(1).softmax(0)
         expected = (mean * share[..., None]).sum(0)
         scaled = logits[0].flatten(1) / math.sqrt(len(share))
         cues = torch.cat([scaled, expected.t(), mean[0].t(), seen[:1]])
         return logits, cues.reshape(1, -1, rows, columns)
+
+
+class InferenceRefinement(Refinement):
+    def of_rows(self, u, context, hidden, features: np.ndarray, lines: EpipolarLines, dtype):
+        """`forward` of one target; features in rows (M, h, w, C)."""
+        height, width = u.shape[2:]
+        where = places(lines, rho_of((u.flatten() + self.offsets[0]).clamp_(0, 1)))
+        mean, variance, best = agreement_of_rows(read(features, where), where.inside)
+        middle = mean[len(mean) // 2].t()
+        evidence = [variance.flatten(0, 1), best.mean(0), where.inside.mean(0), middle]
+        evidence = torch.cat(evidence).reshape(1, -1, height, width)
+        x = torch.cat([evidence.to(dtype), context, u.to(dtype), hidden], 1)
+        x = activated(self.first, x)
+        x = activated(self.second, x).add_(x)
+        out = self.last(x).float()
+        moved = u + torch.tanh(out[:, :1]) * self.reach * self.step
+        return moved.clamp(0, 1), x, out[:, 1:]
 
 
 class InferencePointerHead(PointerHead):
@@ -153,37 +188,21 @@ class InferencePointerHead(PointerHead):
         logits = sweep_logits + cells(self.coarse(tokens), rows, columns, 2).float()
         candidates = torch.linspace(0, 1, config.planes)
         u = _doubled(local_expectation(logits, candidates))
-        context = cells(self.context(tokens), rows, columns, 4).float()
+        context = cells(self.context(tokens), rows, columns, 4).to(dtype)
         lines = epipolar_lines(views, *u.shape[2:])
-        feature_rows = self.rows.of(features)
-        u, hidden, extra = self._refine_rows(u, context, feature_rows, lines, dtype)
+        _, feature_rows = self.rows.of(features)
+        hidden = context[:, :0]
+        for refine in self.refinements:
+            u, hidden, extra = refine.of_rows(u, context, hidden, feature_rows, lines, dtype)
         u_quarter = _settled(u, logits, given, lines)
-        u_half = _convex_upsample(u_quarter, extra[:, 1:37])
+        u_half = _convex_upsample(u_quarter, extra[:, :36])
         u_half = torch.from_numpy(cv2.medianBlur(u_half[0, 0].numpy(), 3))[None, None]
         colours = self.colour_rows.of(images_half, valid_half)
         view_logits, inside, gate = self._score_rows(
             u_half, hidden, feature_rows, colours, views, dtype
         )
-        gate = gate + _doubled(extra[:, 37:38])
+        gate = gate + _doubled(extra[:, 36:])
         return Pointer(logits, sweep_logits, u_quarter, u_half, view_logits, inside, gate)
-
-    def _refine_rows(self, u, context, features: np.ndarray, lines: EpipolarLines, dtype):
-        """`_refine` of features in rows (M, h, w, C)."""
-        height, width = u.shape[2:]
-        around = u.flatten() + torch.tensor(LOCAL_OFFSETS)[:, None] * self.step
-        where = places(lines, rho_of(around.clamp_(0, 1)))
-        mean, variance, seen = agreement_of_rows(
-            read(features, where), where.inside, group_means(features.shape[3])
-        )
-        evidence = [
-            variance.permute(2, 0, 1).flatten(0, 1), seen, mean[len(LOCAL_OFFSETS) // 2].t(),
-            context[0].flatten(1), u[0].flatten(1),
-        ]  # fmt: skip
-        x = torch.cat(evidence).reshape(1, -1, height, width).to(dtype)
-        hidden = activated(self.refine1, x)
-        hidden = activated(self.refine2, hidden).add_(hidden)
-        extra = self.refine3(hidden).float()
-        return (u + torch.tanh(extra[:, :1]) * 1.5 * self.step).clamp(0, 1), hidden, extra
 
     def _score_rows(self, u, hidden, features: np.ndarray, colours: np.ndarray, views, dtype):
         """`_score` of features and of colours with validity, in rows (M, h, w, C)."""
@@ -223,7 +242,7 @@ def _doubled(x: torch.Tensor) -> torch.Tensor:
 def _settled(u: torch.Tensor, logits: torch.Tensor, given: torch.Tensor, lines: EpipolarLines):
     """`pointer._settled` of one target."""
     share = logits.softmax(1).flatten(2).transpose(1, 2)
-    certain = F.avg_pool1d(share, 5, 1, 2).amax(2).mul(5).clamp(max=1)
+    certain = F.avg_pool1d(share, 9, 1, 4).amax(2).mul(9).clamp(max=1)
     certain = _doubled(certain.unflatten(1, logits.shape[2:])[:, None])[0, 0].numpy()
     inside = places(lines, rho_of(u).reshape(1, -1)).inside[:, 0]
     several = ((inside * given[0, :, None]).sum(0) > 1.5).float().reshape(certain.shape).numpy()

@@ -26,5 +26,17 @@ class Convolution(nn.Conv2d):
         return F.conv2d(x, weight, self.bias.to(x.dtype), self.stride, self.padding)
 
 
+class Convolution3d(nn.Conv3d):
+    """Convolution over candidates, rows and columns (default 3x3x3, same size)."""
+
+    def __init__(self, inputs: int, outputs: int, kernel: int = 3):
+        super().__init__(inputs, outputs, kernel, padding=kernel // 2)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return F.conv3d(
+            x, self.weight.to(x.dtype), self.bias.to(x.dtype), self.stride, self.padding
+        )
+
+
 def gelu(x: torch.Tensor) -> torch.Tensor:
     return F.gelu(x, approximate="tanh")

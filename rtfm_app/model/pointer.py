@@ -26,7 +26,8 @@ from .matching import GROUPS, agreement, rho_of, sample
 BORDER_RAMP = 0.12  # share of a memory picture's half width over which it fades to the next one
 # Certainty from which a coordinate is used as it is, seen by one memory frame and by several.
 CERTAIN_FROM = (1.0, 0.2)
-LOCAL_OFFSETS = (-1.0, -0.5, 0.0, 0.5, 1.0)
+# Offsets of the two refinements, in steps between candidates.
+LOCAL_OFFSETS = ((-1.5, -1.0, -0.5, 0.0, 0.5, 1.0, 1.5), (-0.5, -0.25, 0.0, 0.25, 0.5))
 
 
 @dataclass(frozen=True)
@@ -55,7 +56,7 @@ class Pointer:
         return torch.sigmoid(self.gate_logit) * seen
 
 
-def local_expectation(logits: torch.Tensor, candidates: torch.Tensor, radius: int = 3):
+def local_expectation(logits: torch.Tensor, candidates: torch.Tensor, radius: int = 4):
     """Expected candidate within the heaviest window of candidates, (N, 1, h, w). A mean over all of
     them would fall between two surfaces; the heaviest single one is nearly always "infinitely far",
     the only distance that many places share exactly."""
@@ -77,6 +78,46 @@ def cells(x: torch.Tensor, rows: int, columns: int, sub: int) -> torch.Tensor:
     return x.reshape(n, -1, rows * sub, columns * sub)
 
 
+class Refinement(nn.Module):
+    """One step of local search on the 1/4 grid: agreement at a few offsets around the coordinate
+    says where to move it."""
+
+    agreement = staticmethod(agreement)
+
+    def __init__(self, offsets: tuple[float, ...], step: float, given: int, width: int, out: int):
+        super().__init__()
+        self.step, self.reach = step, max(offsets)
+        self.register_buffer("offsets", torch.tensor(offsets)[None, :, None] * step, False)
+        self.first = Convolution(len(offsets) * (GROUPS + 2) + given, width)
+        self.second = Convolution(width, width)
+        self.last = Convolution(width, out)
+        nn.init.normal_(self.last.weight, std=0.01)
+        nn.init.zeros_(self.last.bias)
+
+    def forward(self, u, context, hidden, features, views: Views, dtype):
+        """u (N, 1, h, w), context (N, C, h, w), hidden of the last step, features (N, M, C, h, w).
+
+        Returns:
+            the moved u, the hidden features (N, width, h, w) and further outputs.
+        """
+        n, _, height, width = u.shape
+        lines = epipolar_lines(views, height, width)
+        # Where to look is not learned from what is found there: only from losses on u itself.
+        around = (u.detach().flatten(2) + self.offsets).clamp(0, 1)
+        grid, inside = lines.at(rho_of(around)[:, None])
+        seen_by = inside.to(features.dtype)
+        mean, variance, best = self.agreement(sample(features, grid), seen_by)
+        middle = mean[:, :, self.offsets.shape[1] // 2]
+        evidence = [variance.flatten(1, 2), best.mean(1), seen_by.mean(1), middle]
+        evidence = torch.cat(evidence, 1).reshape(n, -1, height, width)
+        x = torch.cat([evidence.to(dtype), context.to(dtype), u.to(dtype), hidden], 1)
+        x = gelu(self.first(x))
+        x = x + gelu(self.second(x))
+        out = self.last(x).float()
+        moved = u + torch.tanh(out[:, :1]) * self.reach * self.step
+        return moved.clamp(0, 1), x, out[:, 1:]
+
+
 class PointerHead(nn.Module):
     """Tokens and evidence to a `Pointer`."""
 
@@ -87,68 +128,65 @@ class PointerHead(nn.Module):
         self.step = 1.0 / (planes - 1)
         self.coarse = Linear(config.dim, 4 * planes)
         self.context = Linear(config.dim, 16 * config.cell_channels)
-        evidence = len(LOCAL_OFFSETS) * (GROUPS + 1) + features + config.cell_channels + 1
-        self.refine1 = Convolution(evidence, width)
-        self.refine2 = Convolution(width, width)
-        self.refine3 = Convolution(width, 1 + 36 + 2)
+        given = features + config.cell_channels + 1
+        self.refinements = nn.ModuleList(
+            [
+                Refinement(LOCAL_OFFSETS[0], self.step, given, width, 1),
+                Refinement(LOCAL_OFFSETS[1], self.step, given + width, width, 1 + 36 + 1),
+            ]
+        )
         self.score1 = Convolution(3 + features + GROUPS + 2 + 3 + 8, 16)
         self.score2 = Convolution(16, 16)
         self.score3 = Convolution(16, 2)
         self.hint = Convolution(width, 8, 1)
-        for last in (self.coarse, self.refine3, self.score3):
+        for last in (self.coarse, self.score3):
             nn.init.normal_(last.weight, std=0.01)
             nn.init.zeros_(last.bias)
 
     def forward(
         self, tokens, sweep_logits, features, images_half, valid_half, given, views: Views, dtype
     ):
-        """tokens (N, T, D); sweep_logits (N, D, H / 8, W / 8); features (N, M, C, H / 4, W / 4);
-        images_half (N, M, 3, H / 2, W / 2) memory pictures; valid_half (N, M, 1, H / 2, W / 2);
-        given (N, M), 1 for pictures from outside."""
+        """tokens (N, T, D), None to judge by the memory's agreement alone; sweep_logits
+        (N, D, H / 8, W / 8); features (N, M, 2 C, H / 4, W / 4); images_half (N, M, 3, H / 2,
+        W / 2) memory pictures; valid_half (N, M, 1, H / 2, W / 2); given (N, M), 1 for pictures
+        from outside."""
         config = self.config
         rows, columns = config.tokens_shape
-        logits = sweep_logits + cells(self.coarse(tokens), rows, columns, 2).float()
-        candidates = torch.linspace(0, 1, config.planes, device=tokens.device)
+        logits, context = sweep_logits, self._silence(sweep_logits)
+        if tokens is not None:
+            logits = logits + cells(self.coarse(tokens), rows, columns, 2).float()
+            context = cells(self.context(tokens), rows, columns, 4).float()
+        candidates = torch.linspace(0, 1, config.planes, device=logits.device)
         u = local_expectation(logits, candidates)
         u = F.interpolate(u, scale_factor=2, mode="bilinear", align_corners=False)
-        context = cells(self.context(tokens), rows, columns, 4).float()
-        u_quarter, hidden, extra = self._refine(u, context, features, views, dtype)
+        fine = features[:, :, config.match_channels :]
+        hidden = context.to(dtype)[:, :0]
+        for refine in self.refinements:
+            u, hidden, extra = refine(u, context, hidden, fine, views, dtype)
+        u_quarter = u
         if not self.training:
             u_quarter = _settled(u_quarter, logits, given, views)
-        u_half = _convex_upsample(u_quarter, extra[:, 1:37])
+        u_half = _convex_upsample(u_quarter, extra[:, :36])
         if not self.training:
             u_half = _median(u_half)
         view_logits, inside, gate = self._score(
-            u_half, hidden, features, images_half, valid_half, views, dtype
+            u_half, hidden, fine, images_half, valid_half, views, dtype
         )
         gate = gate + F.interpolate(
-            extra[:, 37:38], scale_factor=2, mode="bilinear", align_corners=False
+            extra[:, 36:], scale_factor=2, mode="bilinear", align_corners=False
         )
         return Pointer(logits, sweep_logits, u_quarter, u_half, view_logits, inside, gate)
 
-    def _refine(self, u, context, features, views, dtype):
-        """One step of local search on the 1/4 grid."""
-        n, _, height, width = u.shape
-        lines = epipolar_lines(views, height, width)
-        offsets = torch.tensor(LOCAL_OFFSETS, device=u.device)[None, :, None] * self.step
-        around = (u.flatten(2) + offsets).clamp(0, 1)
-        grid, inside = lines.at(rho_of(around)[:, None])
-        mean, variance, seen = agreement(sample(features, grid), inside.to(features.dtype))
-        middle = mean[:, :, len(LOCAL_OFFSETS) // 2]
-        evidence = torch.cat([variance.flatten(1, 2), seen[:, 0], middle], 1)
-        evidence = evidence.reshape(n, -1, height, width)
-        x = torch.cat([evidence, context, u], 1).to(dtype)
-        hidden = gelu(self.refine1(x))
-        hidden = gelu(self.refine2(hidden)) + hidden
-        extra = self.refine3(hidden).float()
-        return (u + torch.tanh(extra[:, :1]) * 1.5 * self.step).clamp(0, 1), hidden, extra
+    def _silence(self, logits: torch.Tensor) -> torch.Tensor:
+        n, _, h, w = logits.shape
+        return logits.new_zeros(n, self.config.cell_channels, 2 * h, 2 * w)
 
     def _score(self, u, hidden, features, images_half, valid_half, views, dtype):
         """Weigh the memory frames on the 1/2 grid."""
         n, _, height, width = u.shape
         m = views.count
         lines = epipolar_lines(views, height, width)
-        grid, inside = lines.at(rho_of(u).flatten(2)[:, None])
+        grid, inside = lines.at(rho_of(u.detach()).flatten(2)[:, None])
         sampled = sample(features, grid)[:, :, :, 0]
         colour = sample(images_half, grid)[:, :, :, 0]
         valid = sample(valid_half, grid)[:, :, 0, 0]
@@ -191,7 +229,7 @@ def _settled(u: torch.Tensor, logits: torch.Tensor, given: torch.Tensor, views: 
     """
     n, _, height, width = u.shape
     share = logits.softmax(1).flatten(2).transpose(1, 2)
-    certain = F.avg_pool1d(share, 5, 1, 2).amax(2).mul(5).clamp(max=1)
+    certain = F.avg_pool1d(share, 9, 1, 4).amax(2).mul(9).clamp(max=1)
     certain = certain.unflatten(1, logits.shape[2:])[:, None]
     certain = F.interpolate(certain, scale_factor=2, mode="bilinear", align_corners=False)
     _, inside = epipolar_lines(views, height, width).at(rho_of(u).flatten(2)[:, None])

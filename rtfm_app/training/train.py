@@ -19,9 +19,10 @@ import torch
 from torch.nn import functional as F
 
 from ..config import PRESETS
+from ..model.cameras import epipolar_lines
 from ..model.checkpoint import load_model, save_weights
 from ..model.fast import compile_for_training
-from ..model.frame_model import FrameModel, Pages, compose
+from ..model.frame_model import FrameModel, Pages, Prediction, compose
 from ..model.pointer import read_memory
 from .data import Batch, ClipPool, Shape, draw_shape, make_batch
 from .losses import LossWeights, pointer_losses, state_loss, truth_of
@@ -31,7 +32,9 @@ from .losses import LossWeights, pointer_losses, state_loss, truth_of
 class TrainConfig:
     """`minutes` counts training time over all resumptions. In the last share `decay` of it the
     learning rate falls to zero, in the last share `undepthed` known distance teaches nothing but
-    the gate. A share `own_frames` of the batches remembers a frame that the model drew itself."""
+    the gate. A share `own_frames` of the batches remembers a frame that the model drew itself.
+    In a share `matching` of the steps only features, plane sweep and pointer head learn, without
+    the transformer: three times as many targets a second for what needs no understanding."""
 
     data: Path
     out: Path
@@ -45,6 +48,7 @@ class TrainConfig:
     decay: float = 0.3
     undepthed: float = 0.15
     own_frames: float = 0.25
+    matching: float = 0.3
     ema: float = 0.998
     save_minutes: float = 4.0
     compile: bool = True
@@ -115,6 +119,29 @@ def losses_of(model, batch: Batch, t, noise, weights: LossWeights) -> dict[str, 
     return losses
 
 
+def matching_losses_of(model: FrameModel, batch: Batch, weights: LossWeights):
+    """Losses of the pointer alone, as if the transformer had nothing to say."""
+    m, n = batch.memory_count, len(batch.targets)
+    per_scene = n // batch.scenes
+
+    def spread(x: torch.Tensor) -> torch.Tensor:
+        return x.unflatten(0, (batch.scenes, m)).repeat_interleave(per_scene, 0)
+
+    features = spread(model.features(batch.memory.to(model.dtype)).float())
+    images = spread(batch.memory)
+    lines = epipolar_lines(batch.views, *model.sweep.grid_shape)
+    logits, _ = model.sweep(features, lines, model.dtype)
+    h, w = batch.targets.shape[-2:]
+    pointer = model.pointer_head(
+        None, logits, features, F.avg_pool2d(images.flatten(0, 1), 2).unflatten(0, (n, m)),
+        torch.ones(n, m, 1, h // 2, w // 2), torch.ones(n, m), batch.views, model.dtype,
+    )  # fmt: skip
+    read, _ = read_memory(pointer, images.unbind(1), batch.views, h, w)
+    losses = pointer_losses(Prediction(None, pointer), read, batch, truth_of(batch))
+    losses["total"] = sum(getattr(weights, name) * value for name, value in losses.items())
+    return losses
+
+
 class Trainer:
     def __init__(self, config: TrainConfig):
         self.config = config
@@ -134,7 +161,7 @@ class Trainer:
             (matrices if is_matrix else others).append(parameter)
         self.optimizers = [
             torch.optim.Muon(matrices, lr=config.learning_rate, weight_decay=config.weight_decay,
-                             momentum=0.95, adjust_lr_fn="match_rms_adamw"),
+                             momentum=0.95, ns_steps=3, adjust_lr_fn="match_rms_adamw"),
             torch.optim.AdamW(others, lr=config.learning_rate, betas=(0.9, 0.95),
                               weight_decay=config.weight_decay, fused=True),
         ]  # fmt: skip
@@ -181,7 +208,14 @@ class Trainer:
         done = self.seconds / (self.config.minutes * 60)
         return LossWeights().without_depth() if done > 1 - self.config.undepthed else LossWeights()
 
-    def train_step(self, pool: ClipPool) -> dict[str, float]:
+    def matching_losses(self, pool: ClipPool) -> tuple[dict[str, torch.Tensor], int]:
+        memory = int(self.rng.choice((2, 3, 4, 5), p=(0.3, 0.35, 0.25, 0.1)))
+        shape = Shape(max(1, self.config.targets // 2), 3, memory)
+        batch = make_batch(pool, shape, self.rng)
+        losses = matching_losses_of(self.model, batch, self.loss_weights())
+        return losses, len(batch.targets)
+
+    def drawing_losses(self, pool: ClipPool) -> tuple[dict[str, torch.Tensor], int]:
         batch = make_batch(pool, draw_shape(self.rng, self.config.targets), self.rng)
         n, _, h, w = batch.targets.shape
         noise = torch.randn(n, 3, h // 4, w // 4, generator=self.generator)
@@ -190,12 +224,16 @@ class Trainer:
             n = len(batch.targets)
             noise = noise[:n]
         t = draw_times(n, self.generator)
+        return losses_of(self.model, batch, t, noise, self.loss_weights()), n
+
+    def train_step(self, pool: ClipPool) -> dict[str, float]:
         rate = self.learning_rate()
         for optimizer in self.optimizers:
             for group in optimizer.param_groups:
                 group["lr"] = rate
             optimizer.zero_grad()
-        losses = losses_of(self.model, batch, t, noise, self.loss_weights())
+        only_matching = self.rng.random() < self.config.matching
+        losses, n = self.matching_losses(pool) if only_matching else self.drawing_losses(pool)
         losses["total"].backward()
         norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
         if torch.isfinite(norm):
