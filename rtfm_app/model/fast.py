@@ -105,7 +105,7 @@ def _pack(model: InferenceModel) -> None:
             linear.pack(model.config.tokens)
     head = model.pointer_head
     refining = [part for one in head.refinements for part in (one.first, one.second)]
-    for convolution in (model.sweep.across1, *refining, head.score1, head.score2):
+    for convolution in (*refining, head.score1, head.score2):
         convolution.__class__ = FusedConvolution
 
 
