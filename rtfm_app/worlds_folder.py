@@ -1,7 +1,8 @@
 """Where worlds live, and which file a name means.
 
-In a checkout worlds are kept in `saves/`, else in the user's data folder. A WORLD on the command
-line is a path if it ends in `.rtfm` or has a separator, else a name in that folder.
+In a checkout worlds are kept in `saves/`, else in the user's data folder; the environment variable
+RTFM_WORLDS_DIR moves it. A WORLD on the command line is a path if it ends in `.rtfm` or has a
+separator, else a name in that folder.
 """
 
 from __future__ import annotations
@@ -21,6 +22,9 @@ _FORBIDDEN = re.compile(r'[\x00-\x1f<>:"/\\|?*]')
 
 def worlds_folder() -> Path:
     """The folder of the user's worlds; made when it is first written to."""
+    override = os.environ.get("RTFM_WORLDS_DIR")
+    if override:
+        return Path(override)
     root = checkout_root()
     return root / "saves" if root else Path(platformdirs.user_data_dir("rtfm", "rtfm")) / "saves"
 
