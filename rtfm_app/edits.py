@@ -9,7 +9,7 @@ shows the place gets a new version with the mark in its pixels, and the old vers
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import cv2
@@ -21,6 +21,7 @@ from .geometry import invert_pose, tangents
 from .memory.world_file import StoredFrame
 
 LEAST_PIXELS = 6.0  # of the mark, in a stored frame; fewer are left alone
+MOST_READ = 96  # stored frames that are looked at for one stroke
 MOST_FRAMES = 64  # new versions of one stroke, the ones that show most of the mark first
 HIDDEN_NEARER = 1.12  # a surface this much nearer than the mark hides it, if it looks different
 HIDDEN_MARGIN = 0.01  # 1 / metre
@@ -65,23 +66,67 @@ def paint(engine, frame: Frame, mark: np.ndarray) -> list[int]:
         ValueError: the mark does not fit the picture.
         SaveError: the world cannot be written.
     """
+    steps = paint_steps(engine, frame, mark)
+    ids: list[int] = []
+    for written in steps:
+        ids += written
+    return ids
+
+
+def paint_steps(engine, frame: Frame, mark: np.ndarray) -> Iterator[list[int]]:
+    """`paint` in small steps, so that walking goes on meanwhile; yields the ids written in each.
+    The engine shows the mark after the last step; closing earlier leaves what is written."""
     mark = check_mark(mark, frame)
     if not mark[..., 3].any():
-        return []
+        return
     if _imagined(frame, mark):
         engine.commit(frame)
-    stored = {i: engine.world.read_frame(i) for i in frames_that_show(engine.world, frame, mark)}
+    stored: dict[int, StoredFrame] = {}
+    for frame_id in frames_that_show(engine.world, frame, mark):
+        stored[frame_id] = engine.world.read_frame(frame_id)
+        yield []
+    if not stored:
+        return
     frame = with_agreed_depth(frame, mark, stored.values())
-    carried = {i: carry(frame, mark, old) for i, old in stored.items()}
+    yield []
+    carried = {}
+    for frame_id, old in stored.items():
+        there = carry(frame, mark, old)
+        if there.pixels >= LEAST_PIXELS:
+            carried[frame_id] = there
+        yield []
     most = sorted(carried, key=lambda i: -carried[i].pixels)[:MOST_FRAMES]
-    versions = []
-    for frame_id in most:
-        old, there = stored[frame_id], carried[frame_id]
-        others = [o for o in _nearest(stored.values(), old.camera_to_world) if o is not old]
-        alpha = visible_alpha(old, there, others)
-        if alpha.sum() >= LEAST_PIXELS:
-            versions.append((frame_id, old, blend(old.image, there.mark[..., :3], alpha)))
-    return write_versions(engine, versions)
+    ids: list[int] = []
+    try:
+        for frame_id in most:
+            old, there = stored[frame_id], carried[frame_id]
+            others = [o for o in _nearest(stored.values(), old.camera_to_world) if o is not old]
+            alpha = visible_alpha(old, there, others)
+            if alpha.sum() >= LEAST_PIXELS:
+                picture = blend(old.image, there.mark[..., :3], alpha)
+                ids.append(_write_version(engine.world, frame_id, old, picture))
+                yield ids[-1:]
+    finally:
+        _note_stroke(engine, ids)
+
+
+def _write_version(world, frame_id: int, old: StoredFrame, picture: np.ndarray) -> int:
+    version = StoredFrame(
+        "edit", old.camera_to_world, old.fov_y_radians, picture, old.valid,
+        pinned=old.pinned, replaces=frame_id,
+    )  # fmt: skip
+    return world.add_frame(version)
+
+
+def _note_stroke(engine, ids: list[int]) -> None:
+    """The new versions were one stroke, to be undone together."""
+    if not ids:
+        return
+    world = engine.world
+    strokes = world.get_state(STROKES_STATE) or []
+    world.set_state(STROKES_STATE, [*strokes, ids][-MOST_STROKES:])
+    world.journal("paint", {"ids": ids})
+    engine.refresh()
 
 
 def with_agreed_depth(frame: Frame, mark: np.ndarray, stored: Iterable[StoredFrame]) -> Frame:
@@ -116,28 +161,6 @@ def undo_paint(engine) -> list[int]:
     return undone
 
 
-def write_versions(engine, versions: list[tuple[int, StoredFrame, np.ndarray]]) -> list[int]:
-    """Store new pictures of frames (id, old version, picture) as one stroke."""
-    if not versions:
-        return []
-    world = engine.world
-    ids = []
-    for frame_id, old, picture in versions:
-        ids.append(
-            world.add_frame(
-                StoredFrame(
-                    "edit", old.camera_to_world, old.fov_y_radians, picture, old.valid,
-                    pinned=old.pinned, replaces=frame_id,
-                )
-            )
-        )  # fmt: skip
-    strokes = world.get_state(STROKES_STATE) or []
-    world.set_state(STROKES_STATE, [*strokes, ids][-MOST_STROKES:])
-    world.journal("paint", {"replaced": [i for i, _, _ in versions], "ids": ids})
-    engine.refresh()
-    return ids
-
-
 def check_mark(mark, frame: Frame) -> np.ndarray:
     """The mark as (H, W, 4) uint8. Raises ValueError when it does not fit the frame's picture."""
     mark = np.asarray(mark)
@@ -158,7 +181,8 @@ def _imagined(frame: Frame, mark: np.ndarray) -> bool:
 
 
 def frames_that_show(world, frame: Frame, mark: np.ndarray) -> list[int]:
-    """Live frames in whose picture some of the marked points fall, occlusion not considered."""
+    """Live frames in whose picture some of the marked points fall, occlusion not considered; at
+    most `MOST_READ`, the ones nearest to the marked place first."""
     rows, columns = np.nonzero(mark[..., 3])
     some = np.linspace(0, len(rows) - 1, min(len(rows), 64)).astype(int)
     height, width = mark.shape[:2]
@@ -175,7 +199,9 @@ def frames_that_show(world, frame: Frame, mark: np.ndarray) -> list[int]:
         limit = np.tan(table.fov_y[part] / 2)[:, None] * ahead
         inside = (np.abs(local[..., 1]) < limit) & (np.abs(local[..., 0]) < limit * 16 / 9)
         shown[part] = (inside & (ahead > 0.05)).any(1)
-    return table.ids[shown].tolist()
+    place = np.median(points, axis=0)
+    away = np.linalg.norm(table.camera_to_world[shown, :3, 3] - place, axis=1)
+    return table.ids[shown][np.argsort(away, kind="stable")[:MOST_READ]].tolist()
 
 
 def _points(frame: Frame, where, inverse, size: tuple[int, int]) -> np.ndarray:

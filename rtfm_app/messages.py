@@ -15,6 +15,7 @@ import numpy as np
 
 from .config import GenerationSettings
 from .film_render import FilmSettings
+from .marks import Mark
 
 # ---- commands: display -> worker -------------------------------------------------------------
 
@@ -71,6 +72,28 @@ class SetWorldState:
 
     key: str
     value: Any
+
+
+@dataclass(frozen=True)
+class Paint:
+    """Keep a mark that was put on the picture drawn for this pose and field of view (as drawn,
+    overscan included). Answered by `Painted`."""
+
+    mark: Mark
+    camera_to_world: np.ndarray
+    fov_y_radians: float
+
+
+@dataclass(frozen=True)
+class UndoPaint:
+    """Take back the last stroke that is still there."""
+
+
+@dataclass(frozen=True)
+class LeaveFootprints:
+    """Whether walking leaves footprints in this world; the world remembers it."""
+
+    on: bool
 
 
 @dataclass(frozen=True)
@@ -159,7 +182,15 @@ class WorldOpened:
     bookmarks: list
     notes: str
     stats: dict
+    footprints: bool = False
     film: dict = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Painted:
+    """A stroke is kept: so many stored frames have a new version. Frames drawn from now show it."""
+
+    frames: int
 
 
 @dataclass(frozen=True)

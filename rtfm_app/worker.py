@@ -131,7 +131,7 @@ class Worker:
             self._send(event)
         for event in session.work():
             self._send(event)
-        return 0.0 if drawn is not None or session.filming else IDLE_WAIT_S
+        return 0.0 if drawn is not None or session.busy else IDLE_WAIT_S
 
     def _send(self, event) -> None:
         self._channel.send(event)

@@ -21,6 +21,7 @@ from .frame import Frame
 from .geometry import check_pose
 from .link import PoseStamp
 from .memory.world_file import SaveError, WorldFile
+from .painting import Painting
 
 SAVE_EVERY_S = 1.0
 REST_FRAMES = 3
@@ -45,6 +46,7 @@ class WorldSession:
         self._problem = ""
         self._film: FilmWriter | None = None
         self._film_job: FilmJob | None = None
+        self.painting = Painting(engine, self.redraw)
         self._journalled: tuple | None = None
         self._journal_rows = 0
         if not engine.world.read_only:
@@ -75,6 +77,7 @@ class WorldSession:
             bookmarks=world.get_state("bookmarks") or [],
             notes=world.get_state("notes") or "",
             stats=world.stats(),
+            footprints=self.painting.footprints,
             film=world.get_state("film") or {},
         )
 
@@ -94,6 +97,7 @@ class WorldSession:
         self._last_index_size = len(self.engine.index)
         self._rest += 1
         frame = self._walk(pose)
+        self.painting.drawn(frame, walking=not pose.flying)
         if self._film is not None:
             self._film.add(frame.image, time.perf_counter())
         return frame
@@ -161,10 +165,16 @@ class WorldSession:
     def filming(self) -> bool:
         return self._film_job is not None
 
+    @property
+    def busy(self) -> bool:
+        """Whether `work` has something to do."""
+        return self.filming or self.painting.busy
+
     def work(self) -> list:
-        """Draw one model frame of the film that is being rendered, if there is one."""
+        """Draw one model frame of the film that is being rendered, if there is one; else do a
+        little of what is being painted."""
         if self._film_job is None:
-            return []
+            return self.painting.work()
         events, ended = self._film_job.step()
         if ended:
             self._film_job = None
@@ -226,6 +236,7 @@ class WorldSession:
         try:
             self._cancel_film()
             self._stop_film()
+            self.painting.close()
             self._save_camera(pose)
         finally:
             try:
@@ -249,6 +260,8 @@ class WorldSession:
                 return self._change_frame(frame_id, action)
             case m.SetWorldState(key, value):
                 world.set_state(key, value)
+            case m.Paint() | m.UndoPaint() | m.LeaveFootprints():
+                return self.painting.handle(command)
             case m.RequestThumbnails(frame_ids):
                 return [self._thumbnails(frame_ids)]
             case m.RequestPicture(frame_id):

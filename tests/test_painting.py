@@ -1,0 +1,150 @@
+"""Painting and footprints in an open session: beside the walk, kept, undone, still there later."""
+
+import numpy as np
+import pytest
+import torch
+from test_edits import FOV, SIZE, around, make_world, trace
+
+from rtfm_app import messages as m
+from rtfm_app.config import GenerationSettings
+from rtfm_app.engine import FrameEngine
+from rtfm_app.footprints import GATHERED, STRIDE_M, Trail, draw_prints, pose_behind
+from rtfm_app.frame import Frame
+from rtfm_app.geometry import pose_from_yaw_pitch
+from rtfm_app.link import PoseStamp
+from rtfm_app.marks import Sign, Stroke
+from rtfm_app.memory.world_file import StoredFrame, WorldFile, verify_world
+from rtfm_app.world_session import WorldSession
+
+RED = (220, 20, 20)
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    torch.set_num_threads(1)
+
+
+def open_session(path) -> WorldSession:
+    return WorldSession.open(path, FrameEngine.open, {}, False)
+
+
+def work_off(session) -> list:
+    events = []
+    while session.busy:
+        events += session.work()
+    return events
+
+
+def seen(pose) -> Frame:
+    small = np.zeros((36, 64), np.float32)
+    return Frame(np.zeros((*SIZE, 3), np.uint8), pose, FOV, "inter", 0.0, small, small, small)
+
+
+def walk(trail: Trail, metres: float, step: float = 0.1, start: float = 0.0) -> None:
+    for number in range(round(metres / step) + 1):
+        place = (0.0, 1.6, -start - number * step)
+        trail.walked(seen(pose_from_yaw_pitch(place, 0.0, 0.0)), number * step)
+
+
+def test_a_sign_is_painted_beside_the_walk_and_undone(tmp_path):
+    make_world(tmp_path / "w.rtfm", seeds=(-20, 0, 20)).close()
+    session = open_session(tmp_path / "w.rtfm")
+    pose = around(4)
+    frame = session.draw(PoseStamp(pose))
+    session.handle(m.Paint(Sign((0.5, 0.5), 0.12, "Exit", RED), pose, frame.fov_y_radians))
+    steps = 0
+    while session.busy:
+        events = session.work()
+        steps += 1
+    assert steps > 6, "in small parts"
+    assert events == [m.Painted(3)] and session.wants_frame(PoseStamp(pose))
+    painted = session.draw(PoseStamp(pose)).image
+    assert np.abs(painted.astype(int) - frame.image)[140:148, 240:272].mean() > 40
+    session.handle(m.UndoPaint())
+    assert np.array_equal(session.draw(PoseStamp(pose)).image, frame.image)
+    assert isinstance(session.handle(m.UndoPaint())[0], m.Notice)
+    session.close(PoseStamp(pose))
+
+
+def test_closing_in_the_middle_of_a_stroke_keeps_it(tmp_path):
+    make_world(tmp_path / "w.rtfm", seeds=(-20, 0, 20)).close()
+    session = open_session(tmp_path / "w.rtfm")
+    frame = session.draw(PoseStamp(around(4)))
+    mark = Stroke(((0.45, 0.5), (0.55, 0.5)), 0.04, RED)
+    session.handle(m.Paint(mark, around(4), frame.fov_y_radians))
+    session.work()
+    session.close(None)
+    assert not verify_world(tmp_path / "w.rtfm")
+    with WorldFile.open(tmp_path / "w.rtfm") as world:
+        assert world.stats()["edits"] == 3
+
+
+def test_a_read_only_world_cannot_be_painted(tmp_path):
+    make_world(tmp_path / "w.rtfm", seeds=(0,)).close()
+    session = WorldSession.open(tmp_path / "w.rtfm", FrameEngine.open, {}, True)
+    with pytest.raises(ValueError, match="read-only"):
+        session.handle(m.UndoPaint())
+    session.close(None)
+
+
+def test_feet_tread_alternately_beside_the_way():
+    trail = Trail()
+    walk(trail, 7 * STRIDE_M + 0.05)
+    assert len(trail.prints) == 7 and not trail.due(0.0)
+    assert [p.left for p in trail.prints] == [True, False] * 3 + [True]
+    grounds = np.array([p.ground for p in trail.prints])
+    assert np.allclose(grounds[:, 1], 0.0) and np.allclose(np.diff(grounds[:, 2]), -STRIDE_M)
+    assert (np.sign(grounds[:, 0]) == [-1, 1, -1, 1, -1, 1, -1]).all(), "left is at -x"
+
+
+def test_prints_are_stamped_in_a_picture_that_looks_over_them():
+    trail = Trail()
+    walk(trail, 11.0)
+    assert trail.due(0.0)
+    prints, frame = trail.take()
+    assert frame is not None and len(prints) >= GATHERED and not trail.prints
+    mark = draw_prints(frame, prints)
+    rows, columns = np.nonzero(mark[..., 3])
+    assert rows.min() > SIZE[0] / 2, "on the ground"
+    assert abs(columns.mean() - SIZE[1] / 2) < 25
+    behind = draw_prints(seen(pose_behind(prints[-5:])), prints[-5:])
+    assert (behind[..., 3] > 0).sum() > (mark[..., 3] > 0).sum() / 8
+
+
+def test_a_jump_leaves_no_prints():
+    trail = Trail()
+    trail.walked(seen(pose_from_yaw_pitch((0, 1.6, 0), 0.0, 0.0)), 0.0)
+    trail.walked(seen(pose_from_yaw_pitch((0, 1.6, -30), 0.0, 0.0)), 0.1)
+    assert not trail.prints
+
+
+def test_footprints_lie_on_the_ground_after_a_reload(tmp_path):
+    """Walk forward over a known floor, come back to where it began, and look: dark prints on the
+    way, and at most one new version of each stored frame."""
+    path = tmp_path / "w.rtfm"
+    start = pose_from_yaw_pitch((0.0, 1.6, 6.0), 0.0, -0.15)
+    with WorldFile.create(path, name="w", start_pose=start, fov_y_radians=FOV) as world:
+        for back in range(4):
+            pose = pose_from_yaw_pitch((0.05 * back, 1.6, 6.0 - 1.5 * back), 0.0, -0.15)
+            world.add_frame(StoredFrame("seed", pose, FOV, trace(pose, False)[0]))
+    session = open_session(path)
+    before = session.draw(PoseStamp(start)).image
+    quick = GenerationSettings(novelty_threshold=1.0, look_ahead_s=0.0)
+    session.handle(m.ChangeSettings(quick))
+    session.handle(m.LeaveFootprints(True))
+    for step in range(20):
+        session.draw(PoseStamp(pose_from_yaw_pitch((0.0, 1.6, 6.0 - step * 0.3), 0.0, -0.15)))
+    events = work_off(session)
+    assert len(events) == 1 and events[0].frames >= 2
+    session.handle(m.LeaveFootprints(False))
+    session.close(None)
+    with WorldFile.open(path) as world:
+        assert world.stats()["edits"] <= 4
+    session = open_session(path)
+    assert session.painting.footprints is False
+    after = session.draw(PoseStamp(start)).image
+    darker = before.astype(int).mean(-1) - after.astype(int).mean(-1) > 15
+    rows, columns = np.nonzero(darker)
+    assert len(rows) > 25
+    assert np.median(rows) > 150 and abs(np.median(columns) - 256) < 30
+    session.close(None)
