@@ -113,24 +113,26 @@ def read(rows: np.ndarray, where: Places) -> torch.Tensor:
     return torch.from_numpy(result)
 
 
-def agreement_of_rows(sampled: torch.Tensor, inside: torch.Tensor):
+def agreement_of_rows(sampled: torch.Tensor, inside: torch.Tensor, dtype: torch.dtype):
     """`matching.agreement` of sampled (M, D, S, C), which is overwritten, and inside (M, D, S).
+    Squares are summed by groups in products of `dtype`: narrow ones are three times faster in bf16.
 
     Returns:
         mean (D, S, C), variance and distance of the best pair (GROUPS, D, S).
     """
-    groups = group_means(sampled.shape[3])
+    groups = group_means(sampled.shape[3]).to(dtype)
     total = inside.sum(0).clamp(min=1e-3).reciprocal_()[..., None]
     sampled.mul_(inside[..., None])
     best = torch.full((*inside.shape[1:], GROUPS), APART)
     for i, j in pairs(len(inside)):
-        apart = (sampled[i] - sampled[j]).square_() @ groups
+        apart = ((sampled[i] - sampled[j]).square_().to(dtype) @ groups).float()
         both = (inside[i] * inside[j])[..., None]
         best = torch.minimum(best, apart.sub_(APART).mul_(both).add_(APART), out=best)
     mean = sampled.sum(0).mul_(total)
     # Of zeros and ones, so the weights need not be squared.
     squares = sampled.square_().sum(0).mul_(total).sub_(mean * mean).clamp_(min=0)
-    return mean, (squares @ groups).permute(2, 0, 1), best.permute(2, 0, 1)
+    variance = (squares.to(dtype) @ groups).float()
+    return mean, variance.permute(2, 0, 1), best.permute(2, 0, 1)
 
 
 def group_means(channels: int) -> torch.Tensor:
@@ -146,7 +148,7 @@ class InferencePlaneSweep(PlaneSweep):
         rows, columns = self.grid_shape
         where = places(lines, rho_of(self.candidates)[:, None])
         coarse, _ = self.rows.of(features)
-        mean, variance, best = agreement_of_rows(read(coarse, where), where.inside)
+        mean, variance, best = agreement_of_rows(read(coarse, where), where.inside, dtype)
         seen = where.inside.mean(0)
         comparable = (where.inside.sum(0) > 1.5).float()
         volume = torch.cat([variance, best, seen[None], comparable[None]])
@@ -157,13 +159,21 @@ class InferencePlaneSweep(PlaneSweep):
         cues = torch.cat([scaled, expected.t(), mean[0].t(), seen[:1]])
         return logits, cues.reshape(1, -1, rows, columns)
 
+    def _regularised(self, volume: torch.Tensor) -> torch.Tensor:
+        x = volume.to(memory_format=torch.channels_last_3d)
+        x = F.relu_(self.first(x))
+        x = F.relu_(self.second(x)).add_(x)
+        x = self.last(F.relu_(self.third(x)).add_(x))
+        correction = self.across2(activated(self.across1, x.flatten(1, 2)))
+        return x[:, 0].float() + correction.float()
+
 
 class InferenceRefinement(Refinement):
     def of_rows(self, u, context, hidden, features: np.ndarray, lines: EpipolarLines, dtype):
         """`forward` of one target; features in rows (M, h, w, C)."""
         height, width = u.shape[2:]
         where = places(lines, rho_of((u.flatten() + self.offsets[0]).clamp_(0, 1)))
-        mean, variance, best = agreement_of_rows(read(features, where), where.inside)
+        mean, variance, best = agreement_of_rows(read(features, where), where.inside, dtype)
         middle = mean[len(mean) // 2].t()
         evidence = [variance.flatten(0, 1), best.mean(0), where.inside.mean(0), middle]
         evidence = torch.cat(evidence).reshape(1, -1, height, width)
@@ -215,7 +225,8 @@ class InferencePointerHead(PointerHead):
         colour = colour[..., :3]
         total = ok.sum(0).clamp(min=1e-3).reciprocal_()
         weight = (ok * total)[..., None]
-        apart = (sampled - (sampled * weight).sum(0)).square_() @ group_means(sampled.shape[2])
+        apart = (sampled - (sampled * weight).sum(0)).square_().to(dtype)
+        apart = apart @ group_means(sampled.shape[2]).to(dtype)
         off = (colour - (colour * weight).sum(0)).abs_()
         baseline = views.memory_from_target[0, :, :3, 3].norm(dim=-1)
         facing = views.memory_from_target[0, :, 2, 2]
