@@ -18,11 +18,12 @@ def add_to(app: typer.Typer) -> None:
 def eval_command(
     quick: bool = typer.Option(False, help="About a minute on two cores."),
     only: str | None = typer.Option(
-        None, help="Comma list of office, covered, single, novel, revisit."
+        None, help="Comma list of office, covered, single, novel, revisit; or persistence."
     ),
     json: Path | None = typer.Option(None, help="Write the result here; - prints it."),
     weights: Path | None = typer.Option(None, help="Other weights than those shipped."),
-    sheets: Path | None = typer.Option(None, help="A folder for contact sheets."),
+    sheets: Path | None = typer.Option(None, help="A folder for contact sheets and plots."),
+    frames: int = typer.Option(2000, help="Length of the walk of --only persistence."),
     device: str = typer.Option("auto", help="auto, cpu, cuda, mps."),
 ) -> None:
     """Measure quality on held-out places and a held-out walk."""
@@ -31,7 +32,7 @@ def eval_command(
     console = Console(stderr=True)
     with console.status("evaluating") as status:
         result = run_eval(
-            quick, only, json, weights=weights, device=device, sheets=sheets,
+            quick, only, json, weights=weights, device=device, sheets=sheets, frames=frames,
             say=lambda text: status.update(f"evaluating: {text}"),
         )  # fmt: skip
     if str(json) != "-":

@@ -19,6 +19,7 @@ import torch
 from ..config import GenerationSettings
 from .eval_set import ROLES, Place, load_places
 from .evaluate_office import evaluate_office, evaluate_office_single
+from .evaluate_persistence import DEFAULT_FRAMES, evaluate_persistence
 from .evaluate_places import Novel, Scores, evaluate_single, evaluate_walk
 from .evaluate_revisit import evaluate_revisit
 from .evaluate_sheets import Sheet
@@ -26,6 +27,7 @@ from .evaluate_worlds import Subject
 from .machine import describe_machine
 
 PARTS = ("office", "covered", "single", "novel", "revisit")
+PERSISTENCE = "persistence"  # by itself, and only when asked for: it walks for minutes or an hour
 MANY_STEPS = 4
 QUICK_REVISIT = ("gallery", "village", "lake")  # a walk of 18 keyframes each is the slowest part
 Say = Callable[[str], None]
@@ -40,15 +42,18 @@ def run_eval(
     device: str = "auto",
     threads: int | None = None,
     sheets: Path | None = None,
+    frames: int = DEFAULT_FRAMES,
     say: Say = lambda _: None,
 ) -> dict:
     """Measure the shipped (or given) weights.
 
     Args:
         quick: one step only, fewer targets and places; a minute on two cores.
-        only: one of PARTS, or a comma list.
+        only: one of PARTS, or a comma list, or "persistence" (see `evaluate_persistence`).
         json_path: where the flat result is written ("-" prints it).
-        sheets: a folder for contact sheets.
+        sheets: a folder for contact sheets, and for the plot and series of `persistence`, which
+            go to the current folder without it.
+        frames: length of the walk of `persistence`.
     Returns:
         {"metric": number, …, "machine": {…}, "model": {…}, "settings": {…}}.
     Raises:
@@ -60,8 +65,14 @@ def run_eval(
     started = time.perf_counter()
     subject = Subject.load(weights, device)
     settings = GenerationSettings()
-    result: dict = _round(subject, parts, settings, quick, sheets, say)
-    if not quick:
+    if parts == [PERSISTENCE]:
+        folder = Path(sheets or ".")
+        result: dict = evaluate_persistence(
+            frames, folder, settings, weights=weights, device=device, say=say
+        )
+    else:
+        result = _round(subject, parts, settings, quick, sheets, say)
+    if not quick and parts != [PERSISTENCE]:
         more = replace(settings, inter_steps=MANY_STEPS)
         again = _round(subject, [p for p in parts if p != "novel"], more, False, None, say)
         result |= {f"{name}_{MANY_STEPS}step": value for name, value in again.items()}
@@ -69,7 +80,7 @@ def run_eval(
     result["seconds"] = round(time.perf_counter() - started, 1)
     result |= {
         "machine": describe_machine(), "model": subject.describe(),
-        "settings": asdict(settings) | {"quick": quick, "parts": list(parts)},
+        "settings": asdict(settings) | {"quick": quick, "parts": list(parts), "frames": frames},
     }  # fmt: skip
     write_result(result, json_path)
     return result
@@ -90,9 +101,12 @@ def _parts(only: str | None) -> list[str]:
     if only is None:
         return list(PARTS)
     chosen = only.split(",")
+    if chosen == [PERSISTENCE]:
+        return chosen
     unknown = [part for part in chosen if part not in PARTS]
     if unknown:
-        raise ValueError(f"there is no evaluation {unknown[0]!r}; choose from {', '.join(PARTS)}")
+        raise ValueError(f"there is no evaluation {unknown[0]!r}; choose from {', '.join(PARTS)} "
+                         f"or, by itself, {PERSISTENCE}")  # fmt: skip
     return chosen
 
 
