@@ -23,6 +23,7 @@ from . import messages as m
 from .controller import Controller, new_state
 from .display import state as ui
 from .display.catalogue import Catalogue
+from .display.clipboard import Clipboard
 from .display.dialogs import FileDialogs
 from .display.frame_view import FrameView
 from .display.interface import Interface
@@ -103,6 +104,7 @@ class App:
         self.view = FrameView(self.window.gl, software=self.window.software)
         self.interface = Interface(self.window, preferences, _read_layout())
         self.dialogs = FileDialogs(headless)
+        self.clipboard = Clipboard()
         self.gamepad = Gamepad()
         self.sound = Sound(enabled=not headless)
         self.state.renderer = self.window.renderer
@@ -146,8 +148,7 @@ class App:
     # ---- one display frame ----
 
     def _controls(self, now: float) -> Controls:
-        for path in self.window.dropped:
-            self.controller.open_path(path)
+        self.controller.arrivals.receive(list(self.window.dropped))
         self.window.dropped.clear()
         self.state.pressed_key = self.window.take_pressed_key()
         pad = self.gamepad.read()
@@ -254,7 +255,7 @@ class App:
         state = self.state
         moving = state.camera.velocity.any() or self.controller.glide is not None
         newest = max(self.window.touched_at, state.taken_at, self._input_time)
-        waiting = state.progress is not None or state.view_is_old
+        waiting = state.progress is not None or state.importing is not None or state.view_is_old
         if moving or waiting or self._screenshots or now - newest < AWAKE_S:
             return True
         return now - self._last_swap > RESTING_INTERVAL_S
@@ -283,7 +284,7 @@ class App:
             window.capture(True)
         if state.world is None or state.failure is not None:
             window.capture(False)
-        self._carry_out(requests + self.dialogs.requests())
+        self._carry_out(requests + self.dialogs.requests() + self.clipboard.requests(state))
 
     def _measure(self, started: float, drawing: float, swapped: float, controls: Controls) -> None:
         measured = self.state.measured
@@ -331,9 +332,11 @@ class App:
                     self._screenshots.append(_picture_path("png"))
                 case ui.ToggleRecording():
                     self._toggle_recording()
-                case ui.ChoosePicture():
-                    if not self.dialogs.choose_picture():
-                        self.controller.ask_path("picture")
+                case ui.ChooseSource(what):
+                    if not self.dialogs.choose_source(what):
+                        self.controller.ask_path(what)
+                case ui.Paste(text):
+                    self.clipboard.paste(text)
                 case ui.ChooseCopyTarget(switch):
                     if not self.dialogs.choose_copy(self.controller.default_copy(), switch):
                         self.controller.ask_path("save as" if switch else "copy")
@@ -413,6 +416,7 @@ class App:
             self.controller.close()
             for saver in self._savers:
                 saver.join()
+            self.clipboard.close()
             self.sound.close()
             self.gamepad.close()
             self.interface.release()

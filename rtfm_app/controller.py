@@ -12,14 +12,20 @@ from pathlib import Path
 import numpy as np
 
 from . import messages as m
+from .arrivals import Arrivals
 from .camera import CameraState, camera_at
 from .display import state as ui
 from .display.catalogue import Catalogue
+from .film_desk import FilmDesk, FilmFlight
+from .film_plan import thumbnail_text
 from .geometry import yaw_pitch_of
+from .imports.structure import PICTURE_SUFFIXES
+from .keeper import Keeper
 from .preferences import Preferences, save_preferences
 from .worker import WorkerHandle
 from .worlds_folder import SUFFIX, free_world_path
 
+COPIES = ("copy", "save as")
 HINT_S = 14.0
 SETTINGS_EVERY_S = 0.08
 SAVE_PREFERENCES_AFTER_S = 1.5
@@ -62,13 +68,19 @@ class Controller:
         self.state = state
         self.worker = worker
         self.outcome = 0
-        self.glide: Glide | None = None
+        self.glide: Glide | FilmFlight | None = None
         self._keep_camera = False
         self._world_path: Path | None = None
         self._asked_thumbnails: set[int] = set()
         self._settings_sent = 0.0
         self._settings_waiting = False
         self._preferences_changed: float | None = None
+        self.film = FilmDesk(state, worker.send, self._follow)
+        self.arrivals = Arrivals(state, self.open_path)
+        self.keeper = Keeper(state)
+
+    def _follow(self, flight) -> None:
+        self.glide = flight
 
     # ---- opening ----
 
@@ -79,8 +91,11 @@ class Controller:
         if path.suffix == SUFFIX:
             self._world_path = path
             self.worker.send(m.OpenWorld(path))
-        else:
+        elif path.suffix.lower() in PICTURE_SUFFIXES:
             self.worker.send(m.NewWorldFromPicture(path))
+        else:
+            self.state.progress = None
+            self.arrivals.receive([path])
 
     def show_start(self) -> None:
         self._leave_world()
@@ -91,6 +106,7 @@ class Controller:
     def _leave_world(self) -> None:
         state = self.state
         self._send_settings()
+        self.film.save()
         state.world = state.taken = state.frame_map = state.picture = None
         state.thumbnails.clear()
         state.world_stats = {}
@@ -155,6 +171,8 @@ class Controller:
                 state.picture = event
             case m.RecordingState():
                 state.recording = event
+            case m.FilmProgress():
+                self.film.on_event(event)
             case m.WorkerFailed():
                 self._fail(event)
 
@@ -164,6 +182,7 @@ class Controller:
         state.world, state.world_stats = opened, opened.stats
         state.settings, state.bookmarks = opened.settings, list(opened.bookmarks)
         state.progress = None
+        self.film.opened(opened)
         state.measured = ui.Measurements()
         self.outcome = 0
         self.worker.skip_frames()
@@ -194,6 +213,9 @@ class Controller:
 
     def _handle(self, request) -> bool:
         state = self.state
+        desks = (self.film, self.arrivals, self.keeper)
+        if any(desk.handle(request) for desk in desks):
+            return True
         match request:
             case ui.OpenPath(path):
                 self.open_path(path)
@@ -214,6 +236,10 @@ class Controller:
                 self._swap_settings()
             case ui.AnswerQuestion(text):
                 self._answer(text)
+            case ui.Choose(chosen):
+                state.choice = None
+                if chosen is not None:
+                    self._handle(chosen)
             case m.ChangeSettings(settings):
                 state.settings, self._settings_waiting = settings, True
             case m.SetWorldState("bookmarks", value):
@@ -241,7 +267,9 @@ class Controller:
         if state.world is None:
             return
         pose = state.camera.camera_to_world.tolist()
-        place = {"name": f"Place {len(state.bookmarks) + 1}", "camera_to_world": pose}
+        shown = thumbnail_text(state.taken.frame.image) if state.taken is not None else ""
+        name = f"Place {len(state.bookmarks) + 1}"
+        place = {"name": name, "camera_to_world": pose, "thumbnail": shown}
         self._handle(m.SetWorldState("bookmarks", [*state.bookmarks, place]))
         state.toast(f"{place['name']} kept: the number keys bring you back")
 
@@ -273,7 +301,7 @@ class Controller:
 
     def ask_path(self, purpose: str) -> None:
         """Let the user type a path (there is no file dialog)."""
-        text = "" if purpose == "picture" else str(self.default_copy())
+        text = str(self.default_copy()) if purpose in COPIES else ""
         self.state.question = ui.PathQuestion(purpose, text)
 
     def default_copy(self) -> Path:
@@ -284,8 +312,8 @@ class Controller:
         if not text or question is None:
             return
         path = Path(text.strip("'\"")).expanduser()
-        if question.purpose == "picture":
-            self.open_path(path)
+        if question.purpose not in COPIES:
+            self.arrivals.receive([path])
         else:
             self.copy_world(path, switch=question.purpose == "save as")
 
@@ -307,6 +335,10 @@ class Controller:
     def tick(self) -> None:
         """Send what was held back, save what has changed."""
         now = time.monotonic()
+        self.film.tick(now)
+        self.arrivals.tick()
+        self.keeper.tick()
+        self.state.previewing = isinstance(self.glide, FilmFlight)
         if self._settings_waiting and now - self._settings_sent > SETTINGS_EVERY_S:
             self._send_settings()
         changed = self._preferences_changed
@@ -331,6 +363,8 @@ class Controller:
 
     def close(self) -> None:
         self._send_settings()
+        self.film.save()
+        self.arrivals.close()
         self.save_preferences()
         self.worker.close()
 

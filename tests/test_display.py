@@ -17,6 +17,8 @@ from rtfm_app.display.frame_view import FrameView, sees_past_border, view_tangen
 from rtfm_app.display.interface import Interface
 from rtfm_app.display.overlay import PANELS
 from rtfm_app.display.window import Window
+from rtfm_app.film_path import FilmKey
+from rtfm_app.film_plan import FilmPlan, thumbnail_text
 from rtfm_app.frame import Attended, Frame
 from rtfm_app.geometry import ASPECT, pixel_rays, pose_from_yaw_pitch, scaled_fov, tangents
 from rtfm_app.input import InputState
@@ -173,7 +175,10 @@ def full_state():
         np.array([0, 1, 2]),
         np.array([True, False, False]),
     )
-    state.bookmarks = [{"name": "Door", "camera_to_world": pose.tolist()}]
+    shown = thumbnail_text(picture)
+    state.bookmarks = [{"name": "Door", "camera_to_world": pose.tolist(), "thumbnail": shown}]
+    there = pose_from_yaw_pitch((2.0, 1.6, -1.0), 0.9, 0.0)
+    state.film = FilmPlan((FilmKey(pose, thumbnail=shown), FilmKey(there, focus_m=2.0)))
     return state
 
 

@@ -25,7 +25,7 @@ THUMBNAIL_SIZE = (384, 216)
 @dataclass(frozen=True)
 class Card:
     """One world to open. `starter` is the starter's name, None for an own world; `problem` says
-    why it cannot be opened, `credit` who made its pictures."""
+    why it cannot be opened, `credit` who made its pictures, `notes` what the user wrote on it."""
 
     key: str
     title: str
@@ -35,6 +35,7 @@ class Card:
     thumbnail: np.ndarray | None = None
     problem: str | None = None
     credit: str = ""
+    notes: str = ""
 
 
 class Catalogue:
@@ -55,11 +56,12 @@ class Catalogue:
         self._thread: threading.Thread | None = None
 
     def refresh(self) -> None:
-        """Read everything again, in the background."""
-        if self._thread is not None and self._thread.is_alive():
-            return
+        """Read everything again, in the background, after a reading that is going on."""
         self.loading = True
-        self._thread = threading.Thread(target=self._read, name="rtfm-catalogue", daemon=True)
+        before = self._thread
+        self._thread = threading.Thread(
+            target=self._read, args=(before,), name="rtfm-catalogue", daemon=True
+        )
         self._thread.start()
 
     def wait(self, timeout_s: float = 30.0) -> None:
@@ -67,15 +69,18 @@ class Catalogue:
         if self._thread is not None:
             self._thread.join(timeout_s)
 
-    def _read(self) -> None:
+    def _read(self, before: threading.Thread | None) -> None:
+        if before is not None:
+            before.join()
         try:
             if not self.starters:
                 self.starters = self._read_starters()
             self.worlds = self._read_worlds()
+            self.problem = None
         except (ValueError, OSError) as error:
             self.problem = str(error)
         finally:
-            self.loading = False
+            self.loading = threading.current_thread() is not self._thread
 
 
 STARTER_KINDS = {
@@ -112,13 +117,14 @@ def world_card(path: Path) -> Card:
             table = world.frame_table()
             thumbnail = world.read_thumbnail(int(table.ids[0])) if len(table.ids) else None
             title = world.name
+            notes = world.get_state("notes") or ""
     except (ValueError, OSError) as error:
         return Card(key, path.stem, path=path, problem=str(error), detail="cannot be opened")
     detail = (
         f"{count(stats['frames'], 'frame')} \u00b7 {size_text(stats['size_bytes'])} \u00b7 "
         f"{ago_text(time.time() - stats['last_visit'])}"
     )
-    return Card(key, title, detail, path, thumbnail=thumbnail)
+    return Card(key, title, detail, path, thumbnail=thumbnail, notes=notes)
 
 
 def _read_picture(path: Path) -> np.ndarray | None:

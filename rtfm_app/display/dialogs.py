@@ -9,9 +9,11 @@ from pathlib import Path
 from imgui_bundle import portable_file_dialogs as dialogs
 
 from ..messages import CopyWorld
-from .state import OpenPath
+from .state import NewWorld
 
 HELPERS = ("zenity", "kdialog", "matedialog", "qarma")
+PICTURES = "*.jpg *.jpeg *.png *.webp *.JPG *.JPEG *.PNG"
+VIDEOS = "*.mp4 *.mov *.m4v *.mkv *.webm *.avi *.MP4 *.MOV"
 
 
 class FileDialogs:
@@ -23,12 +25,20 @@ class FileDialogs:
         self._open = None
         self._finish = None
 
-    def choose_picture(self) -> bool:
+    def choose_source(self, what: str) -> bool:
+        """Ask for pictures, a video or a folder to make a world from."""
         if not self.available:
             return False
-        filters = ["Pictures", "*.jpg *.jpeg *.png *.webp *.JPG *.JPEG *.PNG", "All files", "*"]
-        self._open = dialogs.open_file("Choose a picture", "", filters)
-        self._finish = lambda result: [OpenPath(Path(result[0]))] if result else []
+        if what == "folder":
+            self._open = dialogs.select_folder("Choose a folder of pictures")
+            self._finish = lambda result: [NewWorld((Path(result),))] if result else []
+            return True
+        video = what == "video"
+        filters = ["Videos", VIDEOS] if video else ["Pictures", PICTURES]
+        title = "Choose a video" if video else "Choose a picture, or several of one place"
+        options = dialogs.opt.none if video else dialogs.opt.multiselect
+        self._open = dialogs.open_file(title, "", [*filters, "All files", "*"], options)
+        self._finish = lambda result: [NewWorld(tuple(map(Path, result)))] if result else []
         return True
 
     def choose_copy(self, proposed: Path, switch: bool) -> bool:

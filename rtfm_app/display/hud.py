@@ -9,7 +9,7 @@ from imgui_bundle import imgui
 
 from .. import messages as m
 from . import theme
-from .state import AnswerQuestion, AppState, RestartWorker, ShowStart
+from .state import AnswerQuestion, AppState, CancelImport, Choose, RestartWorker, ShowStart
 from .textures import TextureCache
 from .theme import ICONS, em
 
@@ -187,16 +187,71 @@ def draw_progress(state: AppState) -> None:
     """What is being waited for, in the middle."""
     if state.progress is None or state.failure is not None:
         return
-    _place(0.5, 0.5)
-    imgui.set_next_window_bg_alpha(theme.veil(0.85))
+    _place(0.5, 0.5 if state.worker_ready or state.world is not None else 1.0)
+    imgui.set_next_window_bg_alpha(theme.veil(0.95))
     imgui.begin("##progress", None, _PASSIVE)
     theme.text(state.progress.text + "\u2026")
-    fraction = state.progress.fraction
-    if fraction is None:
-        moving = not state.preferences.reduced_motion
-        fraction = -imgui.get_time() if moving else -0.5
-    imgui.progress_bar(fraction, (em(16), em(0.4)), "")
+    _bar(state, state.progress.fraction, em(16))
     imgui.end()
+
+
+def _bar(state: AppState, fraction: float | None, width: float) -> None:
+    """How far; `fraction` None = going on for some time."""
+    if fraction is None:
+        fraction = -0.5 if state.preferences.reduced_motion else -imgui.get_time()
+    imgui.progress_bar(fraction, (width, em(0.4)), "")
+
+
+def draw_importing(state: AppState) -> list:
+    """A world is being made: how far, and a way to give it up. Everything else stays usable."""
+    if state.importing is None:
+        return []
+    requests: list = []
+    _place(0.5, 1.0)
+    imgui.set_next_window_bg_alpha(theme.veil(0.95))
+    imgui.begin("##importing", None, _FLAGS & ~imgui.WindowFlags_.no_nav)
+    theme.text(f"New world: {state.importing.text}\u2026")
+    fraction = state.importing.fraction
+    if fraction is not None:
+        imgui.same_line(0, em(0.7))
+        theme.text(f"{fraction * 100:.0f} %", theme.DIM)
+    imgui.begin_group()
+    imgui.dummy((0, em(0.35)))
+    _bar(state, fraction, em(18))
+    imgui.end_group()
+    imgui.same_line()
+    if imgui.button("Cancel"):
+        requests.append(CancelImport())
+    imgui.end()
+    return requests
+
+
+def draw_choice(state: AppState) -> list:
+    """A question with buttons; Escape is Cancel."""
+    choice = state.choice
+    if choice is None:
+        return []
+    requests: list = []
+    _place(0.5, 0.4)
+    imgui.set_next_window_bg_alpha(theme.veil(0.97))
+    imgui.begin("##choice", None, _FLAGS & ~imgui.WindowFlags_.no_nav)
+    if imgui.is_window_appearing():
+        imgui.set_window_focus()
+    theme.sized_text(theme.fit_text(choice.title, em(22)), theme.HEADING_SIZE)
+    imgui.push_text_wrap_pos(em(32))
+    theme.text(choice.text, theme.DIM)
+    imgui.pop_text_wrap_pos()
+    imgui.dummy((0, em(0.2)))
+    for number, (label, request) in enumerate(choice.answers):
+        if number:
+            imgui.same_line()
+        if theme.primary_button(label) if number == 0 else imgui.button(label):
+            requests.append(Choose(request))
+    imgui.same_line()
+    if imgui.button("Cancel") or imgui.is_key_pressed(imgui.Key.escape):
+        requests.append(Choose(None))
+    imgui.end()
+    return requests
 
 
 def draw_failure(state: AppState) -> list:
@@ -230,6 +285,14 @@ def draw_failure(state: AppState) -> list:
     return requests
 
 
+QUESTIONS = {
+    "picture": ("Which picture?", "Its path: JPEG, PNG or WebP. You can also drop it here."),
+    "video": ("Which video?", "Its path: MP4, MOV or another. You can also drop it here."),
+    "folder": ("Which folder?", "Its path: a transforms.json or pictures are in it."),
+    "copy": ("Copy to which file?", "The path of the new world file."),
+}
+
+
 def draw_question(state: AppState) -> list:
     """Ask for a path, where the system has no file dialog."""
     question = state.question
@@ -238,14 +301,9 @@ def draw_question(state: AppState) -> list:
     requests: list = []
     _place(0.5, 0.4)
     imgui.begin("##question", None, _FLAGS & ~imgui.WindowFlags_.no_nav)
-    picture = question.purpose == "picture"
-    theme.sized_text("Which picture?" if picture else "Copy to which file?", theme.HEADING_SIZE)
-    theme.text(
-        "The path of a JPEG, PNG or WebP. You can also drop it on the window."
-        if picture
-        else "The path of the new world file.",
-        theme.DIM,
-    )
+    title, text = QUESTIONS.get(question.purpose, QUESTIONS["copy"])
+    theme.sized_text(title, theme.HEADING_SIZE)
+    theme.text(text, theme.DIM)
     imgui.set_next_item_width(em(30))
     if imgui.is_window_appearing():
         imgui.set_keyboard_focus_here()

@@ -9,7 +9,7 @@ from imgui_bundle import imgui
 from ..preferences import Preferences
 from . import theme
 from .overlay import OverlayView, draw_notices, draw_overlay, visible_pixels
-from .start_screen import draw_quit_hint, draw_start_screen
+from .start_screen import StartView, draw_quit_hint, draw_start_screen
 from .state import AppState
 from .textures import TextureCache
 from .window import Window
@@ -26,6 +26,7 @@ class Interface:
         self._wanted = preferences
         self.textures = TextureCache(window.gl)
         self.overlay = OverlayView()
+        self.start = StartView()
         self.clicked_world = False
         self.python_s = 0.0
         self.visible: tuple[int, int, int, int] | None = None
@@ -41,7 +42,9 @@ class Interface:
         started = time.perf_counter()
         if state.world is None:
             self.overlay.keys.waiting = None
-            requests = draw_start_screen(state, self.textures) if state.progress is None else []
+            requests = draw_start_screen(state, self.start, self.textures)
+            if state.progress is not None and state.worker_ready:
+                requests = []  # a world is being opened
         else:
             requests = draw_overlay(state, self.overlay, self.textures)
         requests += draw_notices(state)

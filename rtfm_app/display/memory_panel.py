@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from imgui_bundle import imgui
 
 from .. import messages as m
+from ..camera import MAX_PITCH
+from ..geometry import pose_from_yaw_pitch
 from . import theme
-from .state import AppState, GoTo
+from .state import AppState, ChangePreferences, GoTo
 from .textures import TextureCache
 from .theme import ICONS, em
 
@@ -25,6 +27,7 @@ class MapView:
     zoom: float = 24.0
     follow: bool = True
     chosen: int | None = None
+    large: int | None = None
     asked_at: float = -10.0
     asked_frames: int = -1
 
@@ -39,7 +42,83 @@ def draw_memory(state: AppState, view: MapView, textures: TextureCache) -> list:
     _legend(state, view)
     width = imgui.get_content_region_avail().x
     _draw_map(state, view, (width, min(width * 0.9, em(19))))
+    requests += _coverage(state)
+    requests += _attended_row(state, view, textures)
     requests += _chosen_frame(state, view, textures)
+    requests += _large(state, view, textures)
+    return requests
+
+
+def _coverage(state: AppState) -> list:
+    preferences = state.preferences
+    changed, shown = imgui.checkbox("Show what is imagined", preferences.show_coverage)
+    theme.tooltip("Over the picture: blue is remembered, orange is imagined.")
+    return [ChangePreferences(replace(preferences, show_coverage=shown))] if changed else []
+
+
+def _attended_row(state: AppState, view: MapView, textures: TextureCache) -> list:
+    """The frames that this view is drawn from, heaviest first; a click chooses one."""
+    attended = _attended(state)[:6]
+    if not attended:
+        return []
+    requests: list = []
+    missing = tuple(a.frame_id for a in attended if a.frame_id not in state.thumbnails)
+    if missing:
+        requests.append(m.RequestThumbnails(missing))
+    gap = em(0.35)
+    width = (imgui.get_content_region_avail().x - gap * 3) / 4 - em(0.55)
+    size = (width, width * 9 / 16)
+    for number, frame in enumerate(attended):
+        if number % 4:
+            imgui.same_line(0, gap)
+        imgui.push_id(frame.frame_id)
+        imgui.begin_group()
+        picture = state.thumbnails.get(frame.frame_id)
+        if picture is None:
+            clicked = imgui.button("##frame", (size[0] + em(0.5), size[1] + em(0.5)))
+        else:
+            clicked = imgui.image_button(
+                "##frame", textures.get(("frame", frame.frame_id), picture), size
+            )
+        tint = theme.TEXT if frame.frame_id == view.chosen else theme.DIM
+        theme.text(f"{frame.weight * 100:.0f} %", tint)
+        imgui.end_group()
+        imgui.pop_id()
+        if clicked:
+            view.chosen = frame.frame_id
+    return requests
+
+
+def _large(state: AppState, view: MapView, textures: TextureCache) -> list:
+    """The chosen frame over everything, as large as fits; any click or Escape closes it."""
+    if view.large is None:
+        return []
+    requests: list = []
+    viewport = imgui.get_main_viewport()
+    share = min(viewport.size.x / 16, (viewport.size.y - em(3)) / 9) * 0.92
+    imgui.set_next_window_pos(viewport.get_center(), imgui.Cond_.always, (0.5, 0.5))
+    flags = imgui.WindowFlags_
+    imgui.begin(
+        "##large",
+        None,
+        flags.no_decoration | flags.no_docking | flags.always_auto_resize | flags.no_saved_settings,
+    )
+    appearing = imgui.is_window_appearing()
+    if appearing:
+        imgui.set_window_focus()
+    picture = state.picture
+    if picture is not None and picture.frame_id == view.large:
+        imgui.image(textures.get("large", picture.image), (16 * share, 9 * share))
+        height, width = picture.image.shape[:2]
+        theme.text(
+            f"Frame {view.large} \u00b7 {width} \u00d7 {height} \u00b7 click to close", theme.DIM
+        )
+    else:
+        imgui.dummy((16 * share, 9 * share))
+        requests.append(m.RequestPicture(view.large))
+    imgui.end()
+    if imgui.is_key_pressed(imgui.Key.escape) or (imgui.is_mouse_clicked(0) and not appearing):
+        view.large = None
     return requests
 
 
@@ -69,6 +148,7 @@ def _draw_map(state: AppState, view: MapView, size: tuple[float, float]) -> None
         return middle + (xz - view.centre) * view.zoom
 
     _draw_grid(draw, corner, end, view, place)
+    _draw_film(state, draw, place)
     if state.frame_map is not None:
         _draw_frames(state, view, draw, place, size, middle)
     _draw_walker(state, draw, place)
@@ -108,6 +188,18 @@ def _draw_grid(draw, corner, end, view: MapView, place) -> None:
                 draw.add_line((corner.x, y), (end[0], y), tint)
     label = f"{step:.0f} m"
     draw.add_text((corner.x + em(0.5), end[1] - em(1.4)), theme.color(theme.FAINT), label)
+
+
+def _draw_film(state: AppState, draw, place) -> None:
+    """The path of the film that is planned, and its keys."""
+    outline = state.film.outline
+    if not len(outline):
+        return
+    spots = [imgui.ImVec2(*map(float, spot)) for spot in place(outline[:, [0, 2]])]
+    draw.add_polyline(spots, theme.color(theme.ACCENT, 0.8), em(0.12), 0)
+    for key in state.film.keys:
+        spot = place(np.asarray(key.camera_to_world)[[0, 2], 3])
+        draw.add_circle_filled(tuple(map(float, spot)), em(0.2), theme.color(theme.ACCENT))
 
 
 def _draw_frames(state: AppState, view: MapView, draw, place, size, middle) -> None:
@@ -194,14 +286,20 @@ def _chosen_frame(state: AppState, view: MapView, textures: TextureCache) -> lis
         requests.append(m.RequestThumbnails((frame_id,)))
     used = f"{weight * 100:.0f}% of this view" if weight is not None else "not used in this view"
     theme.text(used, theme.DIM)
-    requests += _frame_buttons(frame_id, bool(frames.pinned[row]), frames, row)
+    requests += _frame_buttons(view, frame_id, bool(frames.pinned[row]), frames, row)
     return requests
 
 
-def _frame_buttons(frame_id: int, pinned: bool, frames: m.FrameMap, row: int) -> list:
+def _frame_buttons(
+    view: MapView, frame_id: int, pinned: bool, frames: m.FrameMap, row: int
+) -> list:
     requests: list = []
-    if imgui.button(f"{ICONS.ICON_FA_LOCATION_ARROW}  Go there"):
-        requests.append(GoTo(_pose_at(frames.positions[row], frames.forwards[row])))
+    if imgui.button(f"{ICONS.ICON_FA_EXPAND}  Open"):
+        view.large = frame_id
+    imgui.same_line()
+    if imgui.button(f"{ICONS.ICON_FA_LOCATION_ARROW}  Go"):
+        requests.append(GoTo(level_pose(frames.positions[row], frames.forwards[row])))
+    theme.tooltip("Fly to where this frame was seen from, with a level horizon.")
     imgui.same_line()
     if imgui.button(f"{ICONS.ICON_FA_THUMBTACK}  {'Unpin' if pinned else 'Pin'}"):
         requests.append(m.ChangeFrame(frame_id, "unpin" if pinned else "pin"))
@@ -213,10 +311,12 @@ def _frame_buttons(frame_id: int, pinned: bool, frames: m.FrameMap, row: int) ->
     return requests
 
 
-def _pose_at(position: np.ndarray, forward: np.ndarray) -> np.ndarray:
-    from ..geometry import look_at
-
-    return look_at(position, position + forward)
+def level_pose(position: np.ndarray, forward: np.ndarray) -> np.ndarray:
+    """A pose (4, 4) that looks along `forward` without roll, not further up or down than a walker
+    can."""
+    pitch = math.asin(float(np.clip(forward[1] / np.linalg.norm(forward), -1.0, 1.0)))
+    yaw = math.atan2(-forward[0], -forward[2])
+    return pose_from_yaw_pitch(position, yaw, max(min(pitch, MAX_PITCH), -MAX_PITCH))
 
 
 def _first_id(attended) -> int | None:

@@ -11,6 +11,7 @@ from imgui_bundle.imgui import internal
 from ..messages import ChangeFrame
 from . import hud
 from .controls_panel import KeysView, draw_controls
+from .film_panel import FilmView, draw_film
 from .generation_panel import draw_generation
 from .memory_panel import MapView, draw_memory
 from .performance_panel import draw_performance
@@ -19,7 +20,7 @@ from .textures import TextureCache
 from .theme import em
 from .world_panel import WorldView, draw_world
 
-PANELS = ("Picture", "Memory", "Speed", "World", "Options")
+PANELS = ("Picture", "Memory", "Speed", "World", "Film", "Options")
 PANEL_WIDTH = 22.0
 SPARE = 12
 DOCK = 0x5254464D  # any fixed number: saved layouts refer to it
@@ -31,6 +32,7 @@ class OverlayView:
 
     map: MapView = field(default_factory=MapView)
     world: WorldView = field(default_factory=WorldView)
+    film: FilmView = field(default_factory=FilmView)
     keys: KeysView = field(default_factory=KeysView)
     front: str | None = "Picture"
     by_keyboard: bool = False
@@ -66,7 +68,8 @@ def draw_notices(state: AppState) -> list:
     """What is shown over everything, on the start screen too."""
     hud.draw_toasts(state)
     hud.draw_progress(state)
-    return hud.draw_failure(state) + hud.draw_question(state)
+    requests = hud.draw_importing(state) + hud.draw_failure(state)
+    return requests + hud.draw_question(state) + hud.draw_choice(state)
 
 
 def _draw_panels(state: AppState, view: OverlayView, textures: TextureCache) -> list:
@@ -83,7 +86,8 @@ def _draw_panels(state: AppState, view: OverlayView, textures: TextureCache) -> 
         "Picture": lambda: draw_generation(state),
         "Memory": lambda: draw_memory(state, view.map, textures),
         "Speed": lambda: draw_performance(state),
-        "World": lambda: draw_world(state, view.world),
+        "World": lambda: draw_world(state, view.world, textures),
+        "Film": lambda: draw_film(state, view.film, textures),
         "Options": lambda: draw_controls(state, view.keys),
     }
     requests: list = []

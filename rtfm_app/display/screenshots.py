@@ -17,9 +17,10 @@ from pathlib import Path
 
 from .. import messages as m
 from ..app import App, run_app, write_png
+from ..imports.recognise import ImportRequest
 from ..worker import DEFAULT_ENGINE, WorkerOptions
 from .overlay import PANELS
-from .state import PathQuestion
+from .state import AddBookmark, AddFilmKey, ChangeFilm, Choice, PathQuestion, StartImport
 
 SETTLE_FRAMES = 12
 LONGEST_S = 300.0
@@ -60,6 +61,7 @@ def scenes(app_of, world: Path | None) -> Iterator[str]:
     app.controller.ask_path("picture")
     yield "ask-picture"
     app.state.question = None
+    yield from _arrivals(app)
     if world is None:
         return
     app.controller.open_path(world)
@@ -81,7 +83,58 @@ def scenes(app_of, world: Path | None) -> Iterator[str]:
     app.interface.follow(replace(app.state.preferences, high_contrast=True))
     yield "high-contrast"
     app.interface.follow(app.state.preferences)
+    yield from _film(app)
     yield from _other_scenes(app)
+
+
+def _arrivals(app: App) -> Iterator[str]:
+    """What may be seen over the start screen while a world is made."""
+    state = app.state
+    state.importing = m.Progress("Placing the pictures", 0.4)
+    yield "importing"
+    state.importing = None
+    order = ImportRequest("video", (Path("walk.mp4"),), "walk")
+    state.choice = Choice(
+        "No world from this video",
+        "The camera could not be followed: 2 of 40 pictures fit together; walk sideways past "
+        "things instead of turning on the spot.",
+        (("Use its first sharp picture", StartImport(order)),),
+    )
+    yield "choice"
+    state.choice = None
+
+
+def _film(app: App) -> Iterator[str]:
+    """The film panel with keys, and while rendering; bookmarks; a frame opened large."""
+    state, camera = app.state, app.state.camera
+    for turn in (0.0, 0.5, 1.0):
+        state.camera = replace(
+            camera, yaw=camera.yaw + turn, position=camera.position + (2 * turn, 0.0, -turn)
+        )
+        before = state.taken.number
+        while state.taken.number == before and turn:
+            yield ""
+        app._carry_out([AddFilmKey(), AddBookmark()])
+    state.toasts.clear()
+    app._carry_out([ChangeFilm(state.film.with_settings(aperture_m=0.05, shutter_degrees=180.0))])
+    app.interface.overlay.front = "Film"
+    yield ""
+    yield "panel-film-keys"
+    shown = state.taken.frame.image
+    state.film_progress = m.FilmProgress(Path("walk.mp4"), 0.37, 95.0, shown)
+    yield "panel-film-rendering"
+    state.film_progress = m.FilmProgress(None)
+    for panel in ("Memory", "World"):
+        app.interface.overlay.front = panel
+        yield ""
+        yield f"panel-{panel.lower()}-film"
+    app.interface.overlay.front = "Memory"
+    app.interface.overlay.map.large = state.taken.frame.attended[0].frame_id
+    for _ in range(3):
+        yield ""
+    yield "memory-large"
+    app.interface.overlay.map.large = None
+    state.camera = camera
 
 
 def _other_scenes(app: App) -> Iterator[str]:

@@ -1,21 +1,46 @@
-"""The first thing a person sees: starter worlds, own worlds, and a new world from a picture."""
+"""The first thing a person sees: starter worlds, own worlds, and ways to a new world."""
 
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass
 
 from imgui_bundle import imgui
 
 from . import theme
 from .catalogue import Card
-from .state import AppState, ChoosePicture, OpenPath, OpenStarter, QuitProgram
+from .state import (
+    AppState,
+    BringBack,
+    ChooseSource,
+    DeleteFile,
+    NoteFile,
+    OpenPath,
+    OpenStarter,
+    Paste,
+    QuitProgram,
+    RenameFile,
+)
 from .textures import TextureCache
 from .theme import ICONS, em
 
 CARD_WIDTH = 18.0
+SOURCES = (
+    ("picture", ICONS.ICON_FA_IMAGE, "A picture or 360\u00b0 panorama\u2026"),
+    ("video", ICONS.ICON_FA_VIDEO, "A video of a walk\u2026"),
+    ("folder", ICONS.ICON_FA_FOLDER_OPEN, "A folder of pictures, posed or not\u2026"),
+)
 
 
-def draw_start_screen(state: AppState, textures: TextureCache) -> list:
+@dataclass
+class StartView:
+    """What is being typed about a world of the user's."""
+
+    name: str = ""
+    notes: str = ""
+
+
+def draw_start_screen(state: AppState, view: StartView, textures: TextureCache) -> list:
     """Fills the window; returns requests."""
     requests: list = []
     viewport = imgui.get_main_viewport()
@@ -42,8 +67,9 @@ def draw_start_screen(state: AppState, textures: TextureCache) -> list:
     imgui.set_cursor_pos((margin, em(2.2)))
     imgui.begin_group()
     requests += _header(state, viewport.size.x - 2 * margin)
-    requests += _section(state, "Starter worlds", state.catalogue.starters, columns, textures)
-    requests += _own_worlds(state, columns, textures)
+    starters = state.catalogue.starters
+    requests += _section(view, "Starter worlds", starters, columns, textures)
+    requests += _own_worlds(state, view, columns, textures)
     imgui.dummy((1, em(1.5)))
     imgui.end_group()
     imgui.end_child()
@@ -68,22 +94,42 @@ def _header(state: AppState, width: float) -> list:
     theme.text("Walk into a picture. What you have not seen yet is imagined, and stays.", theme.DIM)
     imgui.pop_text_wrap_pos()
     below = imgui.get_cursor_pos_y()
-    label = f"{ICONS.ICON_FA_IMAGE}  New world from a picture"
-    button = imgui.calc_text_size(label).x + em(2)
+    label = f"{ICONS.ICON_FA_PLUS}  New world"
+    button = imgui.calc_text_size(label).x + em(2.6)
     imgui.set_cursor_pos((left + width - button, em(2.5)))
     if theme.primary_button(label, (button, em(2.4))):
-        requests.append(ChoosePicture())
-    hint = "or drop a JPEG, PNG or WebP on this window"
+        imgui.open_popup("##new")
+    requests += _new_world_menu()
+    hint = "or drop a picture, a video or a folder on this window"
     imgui.set_cursor_pos((left + width - imgui.calc_text_size(hint).x, em(5.2)))
     theme.text(hint, theme.FAINT)
     imgui.set_cursor_pos((left, max(below, imgui.get_cursor_pos_y()) + em(0.6)))
-    if not state.worker_ready and state.progress is None and state.failure is None:
-        theme.text("Loading the model\u2026", theme.FAINT)
+    pasted = imgui.is_key_chord_pressed(imgui.Key.mod_ctrl | imgui.Key.v)
+    if pasted and not imgui.get_io().want_text_input:
+        requests.append(Paste(imgui.get_clipboard_text() or ""))
+    if state.trashed is not None:
+        theme.text(f"{state.trashed.path.stem} was thrown away.", theme.DIM)
+        imgui.same_line()
+        if imgui.small_button(f"{ICONS.ICON_FA_ROTATE_LEFT}  Bring it back"):
+            requests.append(BringBack())
+    return requests
+
+
+def _new_world_menu() -> list:
+    requests: list = []
+    if imgui.begin_popup("##new"):
+        theme.text("Make a world from", theme.DIM)
+        for what, icon, label in SOURCES:
+            if imgui.menu_item(f"{icon}   {label}", "", False)[0]:
+                requests.append(ChooseSource(what))
+        if imgui.menu_item(f"{ICONS.ICON_FA_PASTE}   What is in the clipboard", "Ctrl+V", False)[0]:
+            requests.append(Paste(imgui.get_clipboard_text() or ""))
+        imgui.end_popup()
     return requests
 
 
 def _section(
-    state: AppState, title: str, cards: list[Card], columns: int, textures: TextureCache
+    view: StartView, title: str, cards: list[Card], columns: int, textures: TextureCache
 ) -> list:
     if not cards:
         return []
@@ -102,15 +148,17 @@ def _section(
                 requests.append(OpenStarter(card.starter))
             else:
                 requests.append(OpenPath(card.path))
+        if card.path is not None:
+            requests += _card_menu(card, view)
     rows = -(-len(cards) // columns)
     imgui.set_cursor_pos((left, top + rows * (height + em(1.0))))
     imgui.dummy((1, 1))
     return requests
 
 
-def _own_worlds(state: AppState, columns: int, textures: TextureCache) -> list:
+def _own_worlds(state: AppState, view: StartView, columns: int, textures: TextureCache) -> list:
     if state.catalogue.worlds:
-        return _section(state, "Your worlds", state.catalogue.worlds, columns, textures)
+        return _section(view, "Your worlds", state.catalogue.worlds, columns, textures)
     imgui.dummy((1, em(0.2)))
     theme.sized_text("Your worlds", theme.HEADING_SIZE)
     if state.catalogue.problem:
@@ -133,6 +181,7 @@ def _draw_card(card: Card, textures: TextureCache) -> bool:
     imgui.begin_group()
     corner = imgui.get_cursor_screen_pos()
     size, flags = (width, height), imgui.ButtonFlags_.enable_nav
+    imgui.set_next_item_allow_overlap()
     pressed = imgui.invisible_button(card.key, size, flags)
     hovered = imgui.is_item_hovered() or imgui.is_item_focused()
     if imgui.is_item_hovered():
@@ -160,10 +209,51 @@ def _draw_card(card: Card, textures: TextureCache) -> bool:
     draw.add_text((text_x, corner.y + picture_height + em(1.75)), theme.color(tint), detail)
     if hovered:
         draw.add_rect(corner, end, theme.color(theme.ACCENT, 0.9), rounding, em(0.12))
-    if card.problem or card.credit:
-        theme.tooltip(card.problem or card.credit)
+    told = card.problem or card.credit or card.notes
+    if told:
+        theme.tooltip(told)
     imgui.end_group()
     return pressed
+
+
+def _card_menu(card: Card, view: StartView) -> list:
+    """The button at the card's lower right corner, and what it opens (so does a right click)."""
+    requests: list = []
+    menu = f"{card.key}/menu"
+    if imgui.is_item_clicked(imgui.MouseButton_.right):
+        imgui.open_popup(menu)
+    end = imgui.get_item_rect_max()
+    imgui.set_cursor_screen_pos((end.x - em(2.1), end.y - em(2.5)))
+    imgui.push_style_color(imgui.Col_.button, (0, 0, 0, 0))
+    if imgui.button(f"{ICONS.ICON_FA_ELLIPSIS}##{card.key}", (em(1.8), em(1.6))):
+        imgui.open_popup(menu)
+    imgui.pop_style_color()
+    if not imgui.begin_popup(menu):
+        return requests
+    if imgui.is_window_appearing():
+        view.name, view.notes = card.path.stem, card.notes
+    theme.text("Name", theme.DIM)
+    imgui.set_next_item_width(em(15))
+    flags = imgui.InputTextFlags_.enter_returns_true
+    entered, view.name = imgui.input_text("##name", view.name, flags)
+    imgui.same_line()
+    if imgui.button("Rename") or entered:
+        requests.append(RenameFile(card.path, view.name))
+    theme.text("Notes", theme.DIM)
+    _, view.notes = imgui.input_text_multiline("##notes", view.notes, (em(15), em(4)))
+    imgui.same_line()
+    imgui.begin_disabled(view.notes == card.notes)
+    if imgui.button("Keep"):
+        requests.append(NoteFile(card.path, view.notes))
+    imgui.end_disabled()
+    imgui.separator()
+    if imgui.button(f"{ICONS.ICON_FA_TRASH}  Throw away"):
+        requests.append(DeleteFile(card.path))
+    theme.tooltip("It lies in the folder .trash for a month and can be brought back.")
+    if requests:
+        imgui.close_current_popup()
+    imgui.end_popup()
+    return requests
 
 
 def draw_quit_hint() -> list:

@@ -16,9 +16,12 @@ import numpy as np
 from .. import messages as m
 from ..camera import CameraState
 from ..config import GenerationSettings
+from ..film_plan import FilmPlan
+from ..imports.recognise import ImportRequest
 from ..input import PadState
 from ..link import TakenFrame
 from ..preferences import Preferences
+from ..world_care import Trashed
 from .catalogue import Catalogue
 
 TOAST_S = 6.0
@@ -64,8 +67,115 @@ class GoTo:
 
 
 @dataclass(frozen=True)
-class ChoosePicture:
+class ChooseSource:
+    """Ask for what a new world is made from: "picture", "video" or "folder"."""
+
+    what: str
+
+
+@dataclass(frozen=True)
+class NewWorld:
+    """Open a world file, or make a world of these files or this folder."""
+
+    paths: tuple[Path, ...]
+
+
+@dataclass(frozen=True)
+class StartImport:
+    order: ImportRequest
+
+
+@dataclass(frozen=True)
+class CancelImport:
     pass
+
+
+@dataclass(frozen=True)
+class Paste:
+    """Make a world of what is in the clipboard; `text` is its text."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class Choose:
+    """The answer to `AppState.choice`: a request, or None for none of them."""
+
+    request: object | None
+
+
+@dataclass(frozen=True)
+class RenameFile:
+    """Rename a world that is not open."""
+
+    path: Path
+    name: str
+
+
+@dataclass(frozen=True)
+class DeleteFile:
+    """Throw away a world that is not open; `BringBack` undoes it."""
+
+    path: Path
+
+
+@dataclass(frozen=True)
+class BringBack:
+    pass
+
+
+@dataclass(frozen=True)
+class NoteFile:
+    """Write the notes of a world that is not open."""
+
+    path: Path
+    text: str
+
+
+@dataclass(frozen=True)
+class ChangeFilm:
+    plan: FilmPlan
+
+
+@dataclass(frozen=True)
+class AddFilmKey:
+    """A key pose where the camera is: a new one, or in the place of key `index`."""
+
+    index: int | None = None
+
+
+@dataclass(frozen=True)
+class FocusHere:
+    """What is in the middle of the view becomes sharp, at key `index` or in the whole film."""
+
+    index: int | None = None
+
+
+@dataclass(frozen=True)
+class KeysFromBookmarks:
+    pass
+
+
+@dataclass(frozen=True)
+class PreviewFilm:
+    pass
+
+
+@dataclass(frozen=True)
+class StopPreview:
+    pass
+
+
+@dataclass(frozen=True)
+class ScrubFilm:
+    """Stand on the film's path, at this share of its time."""
+
+    share: float
+
+
+@dataclass(frozen=True)
+class StartFilm:
+    as_pictures: bool = False
 
 
 @dataclass(frozen=True)
@@ -174,11 +284,20 @@ class Measurements:
 
 @dataclass
 class PathQuestion:
-    """Where there is no file dialog, the path is typed. `purpose` is "picture", "copy" or "save
-    as"; `text` is what stands in the field."""
+    """Where there is no file dialog, the path is typed. `purpose` is "picture", "video",
+    "folder", "copy" or "save as"; `text` is what stands in the field."""
 
     purpose: str
     text: str = ""
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A question with buttons: (label, request) each. "Cancel" is always there too."""
+
+    title: str
+    text: str
+    answers: tuple[tuple[str, object], ...]
 
 
 @dataclass
@@ -215,6 +334,13 @@ class AppState:
     renderer: str = ""
     hint_until: float = 0.0
     question: PathQuestion | None = None
+    choice: Choice | None = None
+    importing: m.Progress | None = None
+    trashed: Trashed | None = None
+    film: FilmPlan = field(default_factory=FilmPlan)
+    film_progress: m.FilmProgress = field(default_factory=lambda: m.FilmProgress(None))
+    film_share: float = 0.0
+    previewing: bool = False
 
     def toast(self, text: str, level: str = "info") -> None:
         """Show one line for a while; the same line is not shown twice."""

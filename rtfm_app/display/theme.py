@@ -174,6 +174,11 @@ def sized_text(value: str, size: float, rgba=TEXT) -> None:
     imgui.pop_font()
 
 
+def push_heading_font() -> None:
+    """Until `imgui.pop_font`."""
+    imgui.push_font(None, HEADING_SIZE)
+
+
 def heading(value: str) -> None:
     imgui.dummy((0, em(0.1)))
     imgui.push_style_color(imgui.Col_.text, shown(DIM))

@@ -10,6 +10,7 @@ from imgui_bundle import imgui
 from .. import messages as m
 from . import theme
 from .catalogue import size_text
+from .film_panel import decoded
 from .state import (
     AddBookmark,
     AppState,
@@ -19,6 +20,7 @@ from .state import (
     TakeScreenshot,
     ToggleRecording,
 )
+from .textures import TextureCache
 from .theme import ICONS, em
 
 
@@ -27,11 +29,13 @@ class WorldView:
     """What is being typed, and which frames were forgotten since the world was opened."""
 
     notes: str | None = None
+    name: str = ""
     world: str = ""
     forgotten: list[int] = field(default_factory=list)
+    pictures: dict = field(default_factory=dict)
 
 
-def draw_world(state: AppState, view: WorldView) -> list:
+def draw_world(state: AppState, view: WorldView, textures: TextureCache) -> list:
     requests: list = []
     world = state.world
     if world is None:
@@ -39,7 +43,8 @@ def draw_world(state: AppState, view: WorldView) -> list:
         return requests
     if view.world != str(world.path):
         view.world, view.notes, view.forgotten = str(world.path), world.notes, []
-    theme.sized_text(theme.fit_text(world.name, em(17)), theme.HEADING_SIZE)
+        view.name = world.name
+    requests += _name(state, view)
     theme.text(theme.fit_text(str(world.path), imgui.get_content_region_avail().x), theme.FAINT)
     theme.tooltip(str(world.path))
     stats = state.world_stats
@@ -59,10 +64,30 @@ def draw_world(state: AppState, view: WorldView) -> list:
         requests.append(ChooseCopyTarget(switch=False))
     theme.tooltip("Copy this world and go on here.")
     requests += _pictures(state)
-    requests += _bookmarks(state)
+    requests += _bookmarks(state, view, textures)
     requests += _notes(view)
     requests += _forgotten(view)
     return requests
+
+
+def _name(state: AppState, view: WorldView) -> list:
+    """The name, to be changed in place."""
+    theme.push_heading_font()
+    imgui.set_next_item_width(-1)
+    imgui.begin_disabled(state.world.read_only)
+    flags = imgui.InputTextFlags_.enter_returns_true
+    entered, view.name = imgui.input_text("##world", view.name, flags)
+    done = entered or imgui.is_item_deactivated_after_edit()
+    imgui.end_disabled()
+    imgui.pop_font()
+    theme.tooltip("Click to rename this world, and its file.")
+    name = view.name.strip()
+    if not done or name == state.world.name:
+        return []
+    if not name:
+        view.name = state.world.name
+        return []
+    return [m.RenameWorld(name)]
 
 
 def _pictures(state: AppState) -> list:
@@ -83,7 +108,7 @@ def _pictures(state: AppState) -> list:
     return requests
 
 
-def _bookmarks(state: AppState) -> list:
+def _bookmarks(state: AppState, view: WorldView, textures: TextureCache) -> list:
     requests: list = []
     theme.heading("Bookmarks")
     if imgui.button(f"{ICONS.ICON_FA_BOOKMARK}  Keep this place"):
@@ -91,21 +116,40 @@ def _bookmarks(state: AppState) -> list:
     theme.tooltip("B. The number keys fly to the first nine.")
     for number, bookmark in enumerate(state.bookmarks):
         imgui.push_id(number)
-        if imgui.button(f"{number + 1}", (em(1.9), 0)):
-            requests.append(GoTo(np.array(bookmark["camera_to_world"], dtype=np.float64)))
-        imgui.same_line()
-        imgui.set_next_item_width(imgui.get_content_region_avail().x - em(2.4))
-        renamed, name = imgui.input_text("##name", bookmark["name"])
-        imgui.same_line()
-        removed = imgui.button(ICONS.ICON_FA_XMARK)
+        requests += _bookmark(state, view, textures, number, bookmark)
         imgui.pop_id()
-        if removed:
-            rest = state.bookmarks[:number] + state.bookmarks[number + 1 :]
-            requests.append(m.SetWorldState("bookmarks", rest))
-        elif renamed:
-            changed = [dict(b) for b in state.bookmarks]
-            changed[number]["name"] = name
-            requests.append(m.SetWorldState("bookmarks", changed))
+    return requests
+
+
+def _bookmark(state: AppState, view: WorldView, textures, number: int, bookmark: dict) -> list:
+    requests: list = []
+    width = em(4.6)
+    size = (width, width * 9 / 16)
+    shown = bookmark.get("thumbnail", "")
+    picture = decoded(view.pictures, shown)
+    if picture is not None:
+        texture = textures.get(("bookmark", shown[:64], len(shown)), picture)
+        clicked = imgui.image_button("##go", texture, size)
+    else:
+        clicked = imgui.button(f"{number + 1}", (size[0] + em(0.4), size[1] + em(0.4)))
+    theme.tooltip(f"Fly there. Key {number + 1}." if number < 9 else "Fly there.")
+    if clicked:
+        requests.append(GoTo(np.array(bookmark["camera_to_world"], dtype=np.float64)))
+    imgui.same_line()
+    imgui.begin_group()
+    imgui.dummy((0, (size[1] + em(0.4) - imgui.get_frame_height()) / 2 - em(0.5)))
+    imgui.set_next_item_width(imgui.get_content_region_avail().x - em(2.4))
+    renamed, name = imgui.input_text("##name", bookmark["name"])
+    imgui.same_line()
+    removed = imgui.button(ICONS.ICON_FA_XMARK)
+    imgui.end_group()
+    if removed:
+        rest = state.bookmarks[:number] + state.bookmarks[number + 1 :]
+        requests.append(m.SetWorldState("bookmarks", rest))
+    elif renamed:
+        changed = [dict(b) for b in state.bookmarks]
+        changed[number]["name"] = name
+        requests.append(m.SetWorldState("bookmarks", changed))
     return requests
 
 
