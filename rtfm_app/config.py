@@ -70,7 +70,7 @@ class ModelConfig:
 PRESETS = {
     "embedded": ModelConfig("embedded"),
     "small": ModelConfig("small", dim=768, depth=14, heads=12, height=288, width=512),
-    "base": ModelConfig("base", dim=1792, depth=24, heads=28, height=288, width=512),
+    "base": ModelConfig("base", dim=2560, depth=11, heads=40, height=288, width=512),
     "large": ModelConfig("large", dim=3328, depth=36, heads=52, height=576, width=1024),
 }
 

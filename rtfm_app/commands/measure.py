@@ -48,14 +48,28 @@ def bench_command(
     threads: int | None = typer.Option(None, help="Threads of the model (default: all cores)."),
     device: str = typer.Option("auto", help="auto, cpu, cuda, mps."),
     window: bool = typer.Option(True, help="Also run the program under a headless window."),
+    plot: Path | None = typer.Option(None, help="A PNG of the cost over the size of the world."),
+    preset: str | None = typer.Option(None, help="With --dry-run: embedded, small, base, large."),
+    dry_run: bool = typer.Option(False, help="Predict the preset's speed on an H100."),
 ) -> None:
     """Measure speed: model, retrieval, the whole engine, the whole program."""
+    if dry_run != (preset is not None):
+        raise ValueError("--preset NAME and --dry-run belong together: nothing else is predicted")
+    if preset is not None:
+        from ..bench_roofline import roofline
+        from ..training.evaluate import write_result
+
+        result = roofline(preset)
+        write_result(result, json)
+        if str(json) != "-":
+            print_numbers(result)
+        return
     from ..bench import run_bench
 
     console = Console(stderr=True)
     with console.status("measuring") as status:
         result = run_bench(
-            quick, json, compare, threads=threads, device=device, window=window,
+            quick, json, compare, threads=threads, device=device, window=window, plot=plot,
             say=lambda text: status.update(f"measuring: {text}"),
         )  # fmt: skip
     if str(json) != "-":
