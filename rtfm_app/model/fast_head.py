@@ -21,6 +21,8 @@ from .matching import APART, GROUPS, PlaneSweep, pairs, rho_of
 from .pointer import (
     BORDER_RAMP,
     CERTAIN_FROM,
+    EDGE_RAMP,
+    GIVEN_FIRST,
     Pointer,
     PointerHead,
     Refinement,
@@ -209,20 +211,20 @@ class InferencePointerHead(PointerHead):
         u_half = torch.from_numpy(cv2.medianBlur(u_half[0, 0].numpy(), 3))[None, None]
         colours = self.colour_rows.of(images_half, valid_half)
         view_logits, inside, gate = self._score_rows(
-            u_half, hidden, feature_rows, colours, views, dtype
+            u_half, hidden, feature_rows, colours, given, views, dtype
         )
         gate = gate + _doubled(extra[:, 36:])
         return Pointer(logits, sweep_logits, u_quarter, u_half, view_logits, inside, gate)
 
-    def _score_rows(self, u, hidden, features: np.ndarray, colours: np.ndarray, views, dtype):
+    def _score_rows(self, u, hidden, features, colours: np.ndarray, given, views, dtype):
         """`_score` of features and of colours with validity, in rows (M, h, w, C)."""
         height, width = u.shape[2:]
         m = views.count
         where = places(epipolar_lines(views, height, width), rho_of(u).reshape(1, -1))
         sampled = read(features, where)[:, 0]
         colour = read(colours, where)[:, 0]
-        ok = where.inside[:, 0] * (colour[..., 3] > 0.5)
-        colour = colour[..., :3]
+        valid, colour = colour[..., 3], colour[..., :3]
+        ok = where.inside[:, 0] * (valid > 0.5)
         total = ok.sum(0).clamp(min=1e-3).reciprocal_()
         weight = (ok * total)[..., None]
         apart = (sampled - (sampled * weight).sum(0)).square_().to(dtype)
@@ -242,8 +244,10 @@ class InferencePointerHead(PointerHead):
         margin = 1 - torch.maximum(where.x.abs(), where.y.abs())
         border = (margin / BORDER_RAMP).clamp_(0.02, 1).log_().reshape(1, m, height, width)
         view_logits = scores[None, :, 0] - 4.0 * near[:, None, None] + (inside - 1) * 12 + border
+        view_logits += GIVEN_FIRST * given[:, :, None, None]
         gate = (view_logits.softmax(1) * scores[None, :, 1]).sum(1, keepdim=True)
-        return view_logits, inside, gate
+        edge = (margin / EDGE_RAMP).clamp_(0, 1).mul_((2 * valid - 1).clamp_(0, 1))
+        return view_logits, edge.reshape(1, m, height, width), gate
 
 
 def _doubled(x: torch.Tensor) -> torch.Tensor:

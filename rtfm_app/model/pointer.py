@@ -24,6 +24,8 @@ from .layers import Convolution, Linear, gelu
 from .matching import GROUPS, agreement, rho_of, sample
 
 BORDER_RAMP = 0.12  # share of a memory picture's half width over which it fades to the next one
+EDGE_RAMP = 0.06  # the same, over which it fades to what is imagined
+GIVEN_FIRST = 2.0  # a given picture outweighs an imagined one that shows the same by this log-odds
 # Certainty from which a coordinate is used as it is, seen by one memory frame and by several.
 CERTAIN_FROM = (1.0, 0.2)
 # Offsets of the two refinements, in steps between candidates.
@@ -37,7 +39,8 @@ class Pointer:
     Attributes:
         logits: (N, D, H / 8, W / 8) over the candidates; sweep_logits: the plane sweep's part.
         u_coarse: (N, 1, H / 4, W / 4), u: (N, 1, H / 2, W / 2) epipolar coordinates.
-        view_logits: (N, M, H / 2, W / 2) of the scorer, `inside` the picture or not (same shape).
+        view_logits: (N, M, H / 2, W / 2) of the scorer; inside (same shape): 0 outside of what the
+            frame shows, 1 inside; when not training, with a ramp along the border between.
         gate_logit: (N, 1, H / 2, W / 2), positive where memory shows the content.
     """
 
@@ -170,7 +173,7 @@ class PointerHead(nn.Module):
         if not self.training:
             u_half = _median(u_half)
         view_logits, inside, gate = self._score(
-            u_half, hidden, fine, images_half, valid_half, views, dtype
+            u_half, hidden, fine, images_half, valid_half, given, views, dtype
         )
         gate = gate + F.interpolate(
             extra[:, 36:], scale_factor=2, mode="bilinear", align_corners=False
@@ -181,7 +184,7 @@ class PointerHead(nn.Module):
         n, _, h, w = logits.shape
         return logits.new_zeros(n, self.config.cell_channels, 2 * h, 2 * w)
 
-    def _score(self, u, hidden, features, images_half, valid_half, views, dtype):
+    def _score(self, u, hidden, features, images_half, valid_half, given, views, dtype):
         """Weigh the memory frames on the 1/2 grid."""
         n, _, height, width = u.shape
         m = views.count
@@ -210,11 +213,17 @@ class PointerHead(nn.Module):
         x = gelu(self.score2(x)) + x
         scores = self.score3(x).float().reshape(n, m, 2, height, width)
         inside_map = ok.reshape(n, m, height, width)
-        border = ((1 - grid[:, :, 0].abs().amax(-1)) / BORDER_RAMP).clamp(0.02, 1).log()
+        margin = 1 - grid[:, :, 0].abs().amax(-1)
+        border = (margin / BORDER_RAMP).clamp(0.02, 1).log()
         view_logits = scores[:, :, 0] - 4.0 * closeness[:, :, :1, :1] + (inside_map - 1) * 12
         view_logits = view_logits + border.reshape(n, m, height, width)
+        if not self.training:
+            view_logits = view_logits + GIVEN_FIRST * given[:, :, None, None]
         share = view_logits.softmax(1)
         gate = (share * scores[:, :, 1]).sum(1, keepdim=True)
+        if not self.training:
+            edge = (margin / EDGE_RAMP).clamp(0, 1) * (2 * valid - 1).clamp(0, 1)
+            inside_map = edge.reshape(n, m, height, width)
         return view_logits, inside_map, gate
 
 
