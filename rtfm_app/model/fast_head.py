@@ -246,7 +246,7 @@ class InferencePointerHead(PointerHead):
         view_logits = scores[None, :, 0] - 4.0 * near[:, None, None] + (inside - 1) * 12 + border
         view_logits += GIVEN_FIRST * given[:, :, None, None]
         gate = (view_logits.softmax(1) * scores[None, :, 1]).sum(1, keepdim=True)
-        edge = (margin / EDGE_RAMP).clamp_(0, 1).mul_((2 * valid - 1).clamp_(0, 1))
+        edge = (margin[:, 0] / EDGE_RAMP).clamp_(0, 1).mul_((2 * valid - 1).clamp_(0, 1))
         return view_logits, edge.reshape(1, m, height, width), gate
 
 
