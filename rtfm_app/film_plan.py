@@ -37,6 +37,10 @@ class FilmPlan:
         """Positions (N, 3) along the path, to draw it; none without a path."""
         return self.path.points(24 * len(self.keys)) if self.path else np.zeros((0, 3))
 
+    @cached_property
+    def metres(self) -> float:
+        return self.path.metres if self.path else 0.0
+
     @property
     def seconds(self) -> float:
         return self.settings.seconds_of(self.path) if self.path else 0.0

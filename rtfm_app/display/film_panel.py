@@ -86,9 +86,9 @@ def _key_row(state: AppState, view: FilmView, textures, number: int, key: FilmKe
     size = (width, width * 9 / 16)
     if picture is not None:
         texture = textures.get(("film", key.thumbnail[:64], len(key.thumbnail)), picture)
-        clicked = imgui.image_button("##go", texture, size)
+        clicked = theme.picture_button("##go", texture, size)
     else:
-        clicked = imgui.button("Go", (size[0] + em(0.4), size[1] + em(0.4)))
+        clicked = imgui.button("Go", size)
     theme.tooltip("Fly there.")
     if clicked:
         requests.append(GoTo(np.asarray(key.camera_to_world)))
@@ -134,7 +134,7 @@ def decoded(cache: dict, text: str) -> np.ndarray | None:
 
 def _preview(state: AppState) -> list:
     requests: list = []
-    theme.heading("Path")
+    theme.heading(f"Path \u00b7 {state.film.metres:.1f} m")
     label = f"{ICONS.ICON_FA_STOP}  Stop" if state.previewing else f"{ICONS.ICON_FA_PLAY}  Preview"
     if imgui.button(label, (em(6.5), 0)):
         requests.append(StopPreview() if state.previewing else PreviewFilm())
@@ -146,8 +146,6 @@ def _preview(state: AppState) -> list:
     moved, share = imgui.slider_float("##share", state.film_share, 0.0, 1.0, shown)
     if moved:
         requests.append(ScrubFilm(share))
-    path = state.film.path
-    theme.text(f"{path.metres:.1f} m through {len(path.keys)} keys", theme.DIM)
     return requests
 
 

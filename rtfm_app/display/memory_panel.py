@@ -66,7 +66,7 @@ def _attended_row(state: AppState, view: MapView, textures: TextureCache) -> lis
     if missing:
         requests.append(m.RequestThumbnails(missing))
     gap = em(0.35)
-    width = (imgui.get_content_region_avail().x - gap * 3) / 4 - em(0.55)
+    width = (imgui.get_content_region_avail().x - gap * 3) / 4
     size = (width, width * 9 / 16)
     for number, frame in enumerate(attended):
         if number % 4:
@@ -75,11 +75,10 @@ def _attended_row(state: AppState, view: MapView, textures: TextureCache) -> lis
         imgui.begin_group()
         picture = state.thumbnails.get(frame.frame_id)
         if picture is None:
-            clicked = imgui.button("##frame", (size[0] + em(0.5), size[1] + em(0.5)))
+            clicked = imgui.button("##frame", size)
         else:
-            clicked = imgui.image_button(
-                "##frame", textures.get(("frame", frame.frame_id), picture), size
-            )
+            texture = textures.get(("frame", frame.frame_id), picture)
+            clicked = theme.picture_button("##frame", texture, size)
         tint = theme.TEXT if frame.frame_id == view.chosen else theme.DIM
         theme.text(f"{frame.weight * 100:.0f} %", tint)
         imgui.end_group()

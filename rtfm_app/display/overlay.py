@@ -80,7 +80,10 @@ def _draw_panels(state: AppState, view: OverlayView, textures: TextureCache) -> 
     dock = imgui.get_id("##dock")
     if not view.arranged:
         _arrange(dock)
+    narrow = (em(0.26), imgui.get_style().frame_padding.y)
+    imgui.push_style_var(imgui.StyleVar_.frame_padding, narrow)  # of the tabs
     imgui.dock_space_over_viewport(dock, imgui.get_main_viewport(), flags)
+    imgui.pop_style_var()
     view.arranged = True
     draw = {
         "Picture": lambda: draw_generation(state),

@@ -179,6 +179,15 @@ def push_heading_font() -> None:
     imgui.push_font(None, HEADING_SIZE)
 
 
+def picture_button(label: str, texture, size) -> bool:
+    """A picture to click, `size` with its narrow frame."""
+    frame = em(0.14)
+    imgui.push_style_var(imgui.StyleVar_.frame_padding, (frame, frame))
+    pressed = imgui.image_button(label, texture, (size[0] - 2 * frame, size[1] - 2 * frame))
+    imgui.pop_style_var()
+    return pressed
+
+
 def heading(value: str) -> None:
     imgui.dummy((0, em(0.1)))
     imgui.push_style_color(imgui.Col_.text, shown(DIM))

@@ -129,18 +129,20 @@ def _bookmark(state: AppState, view: WorldView, textures, number: int, bookmark:
     picture = decoded(view.pictures, shown)
     if picture is not None:
         texture = textures.get(("bookmark", shown[:64], len(shown)), picture)
-        clicked = imgui.image_button("##go", texture, size)
+        clicked = theme.picture_button("##go", texture, size)
     else:
-        clicked = imgui.button(f"{number + 1}", (size[0] + em(0.4), size[1] + em(0.4)))
+        clicked = imgui.button(f"{number + 1}", size)
     theme.tooltip(f"Fly there. Key {number + 1}." if number < 9 else "Fly there.")
     if clicked:
         requests.append(GoTo(np.array(bookmark["camera_to_world"], dtype=np.float64)))
     imgui.same_line()
     imgui.begin_group()
-    imgui.dummy((0, (size[1] + em(0.4) - imgui.get_frame_height()) / 2 - em(0.5)))
-    imgui.set_next_item_width(imgui.get_content_region_avail().x - em(2.4))
+    middle = imgui.get_cursor_pos_y() + (size[1] - imgui.get_frame_height()) / 2
+    imgui.set_cursor_pos_y(middle)
+    imgui.set_next_item_width(imgui.get_content_region_avail().x - em(3))
     renamed, name = imgui.input_text("##name", bookmark["name"])
     imgui.same_line()
+    imgui.set_cursor_pos_y(middle)
     removed = imgui.button(ICONS.ICON_FA_XMARK)
     imgui.end_group()
     if removed:
