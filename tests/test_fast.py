@@ -1,6 +1,7 @@
 """What `fast.prepare` puts in the plain model's place, held to the plain model."""
 
 import copy
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -110,6 +111,23 @@ def test_pointers_agree(plain, fast, count):
         assert a.shape == b.shape, name
         assert torch.allclose(a, b, atol=0.01), name
     torch.testing.assert_close(wanted.pointer.inside, found.pointer.inside, atol=0.05, rtol=0)
+
+
+def test_a_sweep_is_reused_only_for_the_same_memory_from_the_same_place(plain, fast):
+    pages, views, cameras = remembered(plain, 3)
+    state, start = torch.randn(1, 3, 36, 64), torch.zeros(1)
+    turned = replace(views, memory_from_target=views.memory_from_target.roll(1, 1))
+    logits = []
+    for seen_from in (views, views, turned, views):
+        wanted = plain.denoise(state, start, cameras, pages, seen_from).pointer.sweep_logits
+        found = fast.denoise(state, start, cameras, pages, seen_from).pointer.sweep_logits
+        assert torch.allclose(wanted, found, atol=1e-3)
+        logits.append(found)
+    assert logits[0] is not logits[3] and (logits[1] - logits[2]).abs().max() > 0.01
+    other = replace(pages, features=pages.features.flip(3))
+    wanted = plain.denoise(state, start, cameras, other, views)
+    found = fast.denoise(state, start, cameras, other, views)
+    assert torch.allclose(wanted.pointer.sweep_logits, found.pointer.sweep_logits, atol=1e-3)
 
 
 def test_prepared_weights_multiply_as_the_plain_ones_do(plain):
