@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Container, Iterator
 from dataclasses import dataclass, replace
 
@@ -10,6 +11,7 @@ import torch
 from torch.nn import functional as F
 
 from .config import STORED_MAX_SIZE, GenerationSettings
+from .device import SideStream
 from .geometry import invert_pose, rotation_angle, tangents
 from .memory.pages import PagePool
 from .memory.world_file import WorldFile
@@ -42,6 +44,12 @@ class Page:
     tan_y: float
     given: bool
 
+    def tensors(self, device: torch.device) -> Iterator[torch.Tensor]:
+        """All that lies on the engine's device."""
+        yield from (*self.kv, self.features, self.image, self.valid)
+        if device.type != "cpu":
+            yield self.picture.tensor(device)
+
 
 class PageStore:
     """Pages by frame id, within a byte budget; a miss is encoded from the stored picture.
@@ -60,7 +68,8 @@ class PageStore:
             GenerationSettings().kv_budget_mb << 20, config.kv_bytes_per_page + picture_bytes
         )
         self._pages: dict[int, Page] = {}
-        self._last: tuple[list[Page], Pages | None] = [], None
+        self._side = SideStream(device)
+        self._last: tuple[list[Page], Pages] | None = None
         self.missed = 0
 
     def __len__(self) -> int:
@@ -114,7 +123,8 @@ class PageStore:
         return True
 
     def _encode_into_pool(self, frame_id: int) -> None:
-        page = self.encode(frame_id)
+        with self._side.work():
+            page = self.encode(frame_id)
         self.pool.allocate(frame_id)
         self._drop_evicted()
         self._pages[frame_id] = page
@@ -159,9 +169,12 @@ class PageStore:
 
     def _joined(self, memory: list[Page]) -> Pages:
         """The pages as one batch; a walker's context stays the same for many frames."""
-        known, pages = self._last
-        if len(known) == len(memory) and all(a is b for a, b in zip(known, memory, strict=True)):
+        known, pages = self._last or ([], None)
+        same = len(known) == len(memory) and all(map(operator.is_, known, memory))
+        if pages is not None and same:
             return pages
+        for page in memory:
+            self._side.join(page.tensors(self.device))
         poses = np.stack([page.camera_to_world for page in memory])
         tan_y = np.array([page.tan_y for page in memory])
         pages = Pages(

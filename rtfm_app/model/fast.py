@@ -14,6 +14,7 @@ from functools import lru_cache
 import cv2
 import torch
 
+from .fast_cuda import prepare_for_cuda
 from .fast_head import (
     FeatureRows,
     FusedConvolution,
@@ -76,6 +77,8 @@ def prepare(
     model.precision = precision
     if device.type == "cpu":
         _prepare_for_cpu(model)
+    if device.type == "cuda":
+        prepare_for_cuda(model.transformer, precision)
     return model
 
 

@@ -15,6 +15,7 @@ import cv2
 import numpy as np
 import torch
 
+from ..device import HostCopy
 from .cameras import Views
 from .fast_mirror import Imagined, Mirror, resize
 from .fast_picture import Level, Readable, read_pixels
@@ -60,12 +61,11 @@ def draw(
         prediction, pages, views, cameras, images, height, width, imagination
     )
     image = ((picture[0].clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8)
+    image, seen = HostCopy(image.permute(1, 2, 0).contiguous()), HostCopy(gate[0, 0])
     weights = np.zeros(len(pictures), np.float32)
     if share is not None:
         weights = (share * gate).mean((0, 2, 3)).cpu().numpy()
-    return Drawn(
-        image.permute(1, 2, 0).contiguous().cpu().numpy(), gate[0, 0].cpu().numpy(), weights
-    )
+    return Drawn(image.result(), seen.result(), weights)
 
 
 def compose_quickly(

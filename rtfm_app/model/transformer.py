@@ -119,6 +119,8 @@ class Block(nn.Module):
 class Transformer(nn.Module):
     """Blocks, flow-time embedding and class embedding."""
 
+    attend = staticmethod(attend)
+
     def __init__(self, config: ModelConfig, classes: int = 32):
         super().__init__()
         self.config = config
@@ -148,7 +150,7 @@ class Transformer(nn.Module):
             q, k, v = block.project(x, modulation, self.cos, self.sin, dtype)
             pages.append(torch.stack([k, v], 1))
             if index + 1 < len(self.blocks):
-                x = block.finish(x, attend(q, k, v), modulation, self.cos, self.sin)
+                x = block.finish(x, self.attend(q, k, v), modulation, self.cos, self.sin)
         return tuple(pages)
 
     def denoise_pass(self, x, modulation, pages, prope, dtype):
@@ -161,7 +163,7 @@ class Transformer(nn.Module):
             q, k, v = block.project(x, modulation, self.cos, self.sin, dtype)
             if pages is not None:
                 k, v = self.gather(k, v, pages[index], matrices)
-            x = block.finish(x, attend(q, k, v), modulation, self.cos, self.sin)
+            x = block.finish(x, self.attend(q, k, v), modulation, self.cos, self.sin)
         return x
 
     def gather(self, k, v, page, matrices):
