@@ -161,12 +161,8 @@ def _softmax(logits: list[np.ndarray]) -> np.ndarray:
 
 def _box_where(share: np.ndarray) -> tuple[slice, slice] | None:
     """The smallest box that holds every pixel with a visible share."""
-    seen = share >= LEAST_SHARE
-    rows = np.flatnonzero(seen.any(1))
-    if not len(rows):
-        return None
-    columns = np.flatnonzero(seen.any(0))
-    return slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
+    x, y, width, height = cv2.boundingRect((share >= LEAST_SHARE).view(np.uint8))
+    return (slice(y, y + height), slice(x, x + width)) if width else None
 
 
 def _stored_per_drawn(picture: Readable, views: Views, m: int, width: int) -> float:
