@@ -53,9 +53,9 @@ def roofline(
     with torch.device("meta"):
         model = FrameModel(config).requires_grad_(False)
     parameters = sum(p.numel() for p in model.parameters())
-    step_flops = _flops(lambda: _denoise(model, memory_frames))
-    head_flops = _flops(lambda: _point(model, memory_frames))
-    memory_flops = _flops(lambda: _remember(model))
+    step_flops = count_flops(lambda: denoise_products(model, memory_frames))
+    head_flops = count_flops(lambda: pointer_products(model, memory_frames))
+    memory_flops = count_flops(lambda: memory_products(model))
     weight_bytes = parameters * BF16_BYTES
     step_bytes = weight_bytes + memory_frames * config.kv_bytes_per_page
     memory_bytes = weight_bytes + config.kv_bytes_per_page
@@ -96,35 +96,37 @@ def denoise_flops(model: FrameModel, memory_frames: int) -> int:
     """Operations of one whole denoise pass of a model of this shape, pointer head included."""
     with torch.device("meta"):
         twin = FrameModel(model.config).requires_grad_(False)
-    return _flops(lambda: (_denoise(twin, memory_frames), _point(twin, memory_frames)))
+    return count_flops(
+        lambda: (denoise_products(twin, memory_frames), pointer_products(twin, memory_frames))
+    )
 
 
-def _flops(work) -> int:
+def count_flops(work) -> int:
     counter = FlopCounterMode(display=False)
     with torch.device("meta"), counter, torch.no_grad():
         work()
     return counter.get_total_flops()
 
 
-def _views(memory_frames: int) -> Views:
+def empty_views(memory_frames: int) -> Views:
     return Views(
         torch.empty(1, memory_frames, 4, 4), torch.empty(1, 2), torch.empty(1, memory_frames, 2)
     )
 
 
-def _features(config: ModelConfig, memory_frames: int) -> torch.Tensor:
+def empty_features(config: ModelConfig, memory_frames: int) -> torch.Tensor:
     shape = 2 * config.match_channels, config.height // 4, config.width // 4
     return torch.empty(1, memory_frames, *shape)
 
 
-def _denoise(model: FrameModel, memory_frames: int) -> None:
+def denoise_products(model: FrameModel, memory_frames: int) -> None:
     """The products of `FrameModel.denoise` up to the tokens; what is between them is elementwise
     and reads cameras, which a meta device has not."""
-    config, views = model.config, _views(memory_frames)
+    config, views = model.config, empty_views(memory_frames)
     state = torch.empty(1, config.tokens, 3 * (config.patch // 4) ** 2, dtype=model.dtype)
     x = model.embed_state(state) + model.embed_hint(state)
     lines = epipolar_lines(views, *model.sweep.grid_shape)
-    _, cues = model.sweep(_features(config, memory_frames), lines, model.dtype)
+    _, cues = model.sweep(empty_features(config, memory_frames), lines, model.dtype)
     rows = cues.reshape(1, config.tokens, -1).to(model.dtype)
     x = (x + model.embed_cues(rows)).float()
     page = torch.empty(
@@ -136,19 +138,19 @@ def _denoise(model: FrameModel, memory_frames: int) -> None:
     model.state_head(x.to(model.dtype))
 
 
-def _point(model: FrameModel, memory_frames: int) -> None:
+def pointer_products(model: FrameModel, memory_frames: int) -> None:
     """The pointer head."""
-    config, views = model.config, _views(memory_frames)
+    config, views = model.config, empty_views(memory_frames)
     half = config.height // 2, config.width // 2
     logits = torch.empty(1, config.planes, config.height // 8, config.width // 8)
     model.pointer_head(
         torch.empty(1, config.tokens, config.dim, dtype=model.dtype), logits,
-        _features(config, memory_frames), torch.empty(1, memory_frames, 3, *half),
+        empty_features(config, memory_frames), torch.empty(1, memory_frames, 3, *half),
         torch.empty(1, memory_frames, 1, *half), torch.empty(1, memory_frames), views, model.dtype,
     )  # fmt: skip
 
 
-def _remember(model: FrameModel) -> None:
+def memory_products(model: FrameModel) -> None:
     """The memory pass of one frame."""
     config = model.config
     picture = torch.empty(1, 3, config.height, config.width)

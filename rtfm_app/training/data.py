@@ -17,6 +17,7 @@ from ..geometry import invert_pose
 from ..model.cameras import METRES_PER_UNIT, Views, relative_views
 from ..model.frame_model import Cameras
 from .clips import MASK_SHADOW, Clip, load_clip
+from .distributed import Share
 
 MEMORY_COUNTS = (0, 1, 2, 3, 4, 6)
 MEMORY_ODDS = (0.04, 0.26, 0.22, 0.22, 0.2, 0.06)
@@ -120,10 +121,16 @@ class ClipPool:
         self._known: set[str] = set()
         self.refresh()
 
-    def refresh(self) -> int:
-        """Load files that appeared since the last look; returns how many."""
-        fresh = sorted(p for p in self.folder.glob("*.clip.npz") if p.name not in self._known)
-        for path in fresh:
+    def listed(self) -> list[str]:
+        """Names of the files that are there now."""
+        return sorted(path.name for path in self.folder.glob("*.clip.npz"))
+
+    def refresh(self, names: list[str] | None = None) -> int:
+        """Load those of the files `names` (None: all that are there) that are not loaded yet;
+        returns how many."""
+        fresh = [n for n in (self.listed() if names is None else names) if n not in self._known]
+        for name in fresh:
+            path = self.folder / name
             clip = load_clip(path)
             self.families.setdefault(clip.family, []).append(clip)
             self._known.add(path.name)
@@ -205,15 +212,23 @@ def _take(clip: Clip, chosen: np.ndarray, rng: np.random.Generator, augment: boo
 
 
 def make_batch(
-    pool: ClipPool, shape: Shape, rng: np.random.Generator, augment: bool = True
+    pool: ClipPool,
+    shape: Shape,
+    rng: np.random.Generator,
+    augment: bool = True,
+    share: Share = Share(),  # noqa: B008 (frozen)
 ) -> Batch:
-    """Draw one batch; where all clips are short, with fewer memory frames than asked for."""
+    """Draw one batch, or this process's share of it; where all clips are short, with fewer memory
+    frames than asked for. Each scene has a generator of its own, so that other processes' scenes
+    need not be made."""
     shape = replace(shape, memory=max(0, min(shape.memory, pool.longest - shape.targets)))
     scenes = []
-    for _ in range(shape.scenes):
-        clip = pool.draw(rng, shape.memory + shape.targets)
-        chosen = _choose_frames(rng, len(clip.images), shape)
-        scenes.append(_take(clip, chosen, rng, augment))
+    seeds = rng.integers(1 << 62, size=shape.scenes)
+    for scene in share.scenes(shape.scenes):
+        own = np.random.default_rng(seeds[scene])
+        clip = pool.draw(own, shape.memory + shape.targets)
+        chosen = _choose_frames(own, len(clip.images), shape)
+        scenes.append(_take(clip, chosen, own, augment))
     return batch_of(scenes, shape)
 
 

@@ -16,6 +16,7 @@ from ..model.cameras import epipolar_lines
 from ..model.frame_model import Prediction
 from ..model.matching import rho_of, sample, u_of
 from .data import Batch
+from .distributed import share_of_total
 
 
 @dataclass(frozen=True)
@@ -83,7 +84,7 @@ def image_loss(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
 
 def _mean(x: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
     weight = weight.expand_as(x)
-    return (x * weight).sum() / weight.sum().clamp(min=1.0)
+    return (x * weight).sum() / share_of_total(weight.sum())
 
 
 def pointer_losses(prediction: Prediction, read: torch.Tensor, batch: Batch, truth: Truth):
@@ -140,9 +141,8 @@ def _plane_loss(logits: torch.Tensor, u: torch.Tensor, taught: torch.Tensor) -> 
     target.scatter_(1, low.long(), (1 - share) * taught)
     target.scatter_add_(1, low.long() + 1, share * taught)
     target = F.avg_pool2d(target, 4)
-    weight = target.sum(1, keepdim=True)
     entropy = -(target * logits.log_softmax(1)).sum(1, keepdim=True)
-    return entropy.sum() / weight.sum().clamp(min=1.0)
+    return entropy.sum() / share_of_total(target.sum())
 
 
 def state_loss(prediction: Prediction, clean, t, covered: torch.Tensor) -> torch.Tensor:

@@ -11,20 +11,33 @@ import json
 import os
 import signal
 import time
-from dataclasses import dataclass
+from contextlib import nullcontext
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch.nn import functional as F
 
-from ..config import PRESETS
+from ..config import PRESETS, ModelConfig
 from ..model.cameras import epipolar_lines
 from ..model.checkpoint import load_model, save_weights
 from ..model.fast import compile_for_training
 from ..model.frame_model import FrameModel, Pages, Prediction, compose
 from ..model.pointer import read_memory
-from .data import Batch, ClipPool, Shape, draw_shape, make_batch
+from .data import MEMORY_COUNTS, Batch, ClipPool, Shape, draw_shape, make_batch
+from .distributed import (
+    Share,
+    from_first,
+    full,
+    load_optimizer,
+    mean_over_processes,
+    moved,
+    process_group,
+    sharded_like,
+    wrapped,
+)
+from .flops import drawing_flops, matching_flops
 from .losses import LossWeights, pointer_losses, state_loss, truth_of
 
 
@@ -34,7 +47,11 @@ class TrainConfig:
     learning rate falls to zero, in the last share `undepthed` known distance teaches nothing but
     the gate. A share `own_frames` of the batches remembers a frame that the model drew itself.
     In a share `matching` of the steps only features, plane sweep and pointer head learn, without
-    the transformer: three times as many targets a second for what needs no understanding."""
+    the transformer: three times as many targets a second for what needs no understanding.
+
+    `targets` are those of the global batch. With `total_targets` the run's length is that many
+    target frames and not `minutes`. `model` takes the place of the preset. `most_memory` caps the
+    memory frames. `sharded` chooses FSDP2 instead of DDP under torchrun."""
 
     data: Path
     out: Path
@@ -54,6 +71,10 @@ class TrainConfig:
     compile: bool = True
     seed: int = 0
     family_weights: tuple[tuple[str, float], ...] = ()
+    total_targets: int = 0
+    model: ModelConfig | None = None
+    most_memory: int = max(MEMORY_COUNTS)
+    sharded: bool = False
 
 
 def encode_memory(model: FrameModel, batch: Batch) -> Pages | None:
@@ -143,13 +164,23 @@ def matching_losses_of(model: FrameModel, batch: Batch, weights: LossWeights):
 
 
 class Trainer:
-    def __init__(self, config: TrainConfig):
+    def __init__(self, config: TrainConfig, device: torch.device | None = None):
         self.config = config
+        self.device = device or torch.device("cpu")
+        self.share = Share.of_this_process()
         torch.manual_seed(config.seed)
-        model_config = PRESETS[config.preset]
+        model_config = config.model or PRESETS[config.preset]
         self.model = (
             load_model(config.init_from).train() if config.init_from else FrameModel(model_config)
         )
+        self.checkpoint = config.out / "checkpoint.pt"
+        config.out.mkdir(parents=True, exist_ok=True)
+        saved = None
+        if self.checkpoint.exists():
+            saved = torch.load(self.checkpoint, weights_only=True, map_location="cpu")
+            self.model.load_state_dict(saved["model"])
+        self.model.to(self.device)
+        self.compute = wrapped(self.model, self.device, config.sharded)
         self.ema = {k: v.detach().clone() for k, v in self.model.state_dict().items()}
         self.rng = np.random.default_rng(config.seed)
         self.generator = torch.Generator().manual_seed(config.seed)
@@ -165,66 +196,95 @@ class Trainer:
             torch.optim.AdamW(others, lr=config.learning_rate, betas=(0.9, 0.95),
                               weight_decay=config.weight_decay, fused=True),
         ]  # fmt: skip
-        self.step, self.seconds = 0, 0.0
-        self.checkpoint = config.out / "checkpoint.pt"
-        config.out.mkdir(parents=True, exist_ok=True)
-        if self.checkpoint.exists():
-            self._resume()
+        self.step, self.seconds, self.targets, self.flops = 0, 0.0, 0, 0
+        if saved is not None:
+            self._resume(saved)
 
-    def _resume(self) -> None:
-        saved = torch.load(self.checkpoint, weights_only=True)
-        self.model.load_state_dict(saved["model"])
-        self.ema = saved["ema"]
+    def _resume(self, saved: dict) -> None:
+        self.ema = {
+            k: sharded_like(v.to(self.device), self.ema[k]) for k, v in saved["ema"].items()
+        }
         for optimizer, state in zip(self.optimizers, saved["optimizers"], strict=True):
-            optimizer.load_state_dict(state)
+            load_optimizer(optimizer, state)
         self.step, self.seconds = saved["step"], saved["seconds"]
+        self.targets, self.flops = saved.get("targets", 0), saved.get("flops", 0)
         self.rng.bit_generator.state = json.loads(saved["rng"])
         self.generator.set_state(saved["generator"])
 
     def save(self) -> None:
-        """Checkpoint to resume from, and the EMA weights as they would ship."""
-        saved = {
-            "model": self.model.state_dict(),
-            "ema": self.ema,
-            "optimizers": [o.state_dict() for o in self.optimizers],
+        """Checkpoint to resume from, and the EMA weights as they would ship. All processes call
+        it, the first one writes."""
+        saved = full(
+            {
+                "model": self.model.state_dict(),
+                "ema": self.ema,
+                "optimizers": [o.state_dict() for o in self.optimizers],
+            }
+        )
+        saved |= {
             "step": self.step,
             "seconds": self.seconds,
+            "targets": self.targets,
+            "flops": self.flops,
             "rng": json.dumps(self.rng.bit_generator.state),
             "generator": self.generator.get_state(),
         }
-        temporary = self.checkpoint.with_suffix(f".{os.getpid()}.part")
-        torch.save(saved, temporary)
-        os.replace(temporary, self.checkpoint)
-        notes = {"step": self.step, "training_seconds": int(self.seconds)}
-        save_weights(self.ema, self.model.config, self.config.out / "ema.safetensors", **notes)
+        if self.share.rank == 0:
+            temporary = self.checkpoint.with_suffix(f".{os.getpid()}.part")
+            torch.save(saved, temporary)
+            os.replace(temporary, self.checkpoint)
+            notes = {"step": self.step, "training_seconds": int(self.seconds)}
+            weights = self.config.out / "ema.safetensors"
+            save_weights(saved["ema"], self.model.config, weights, **notes)
+        from_first(None)  # nobody goes on before the files are there
+
+    @property
+    def done(self) -> float:
+        """Share of the run that is behind us."""
+        if self.config.total_targets:
+            return self.targets / self.config.total_targets
+        return self.seconds / (self.config.minutes * 60)
 
     def learning_rate(self) -> float:
         config = self.config
-        done = self.seconds / (config.minutes * 60)
         warm = min(1.0, (self.step + 1) / config.warmup_steps)
-        return config.learning_rate * warm * min(1.0, max(0.01, (1 - done) / config.decay))
+        return config.learning_rate * warm * min(1.0, max(0.01, (1 - self.done) / config.decay))
 
     def loss_weights(self) -> LossWeights:
-        done = self.seconds / (self.config.minutes * 60)
-        return LossWeights().without_depth() if done > 1 - self.config.undepthed else LossWeights()
+        undepthed = self.done > 1 - self.config.undepthed
+        return LossWeights().without_depth() if undepthed else LossWeights()
 
-    def matching_losses(self, pool: ClipPool) -> tuple[dict[str, torch.Tensor], int]:
+    def make_batch(self, pool: ClipPool, shape: Shape) -> Batch:
+        """This process's share of the next global batch."""
+        memory = min(shape.memory, self.config.most_memory)
+        shape = replace(shape, scenes=self.share.whole_scenes(shape.scenes), memory=memory)
+        return moved(make_batch(pool, shape, self.rng, share=self.share), self.device)
+
+    def matching_losses(self, pool: ClipPool) -> tuple[dict[str, torch.Tensor], int, int]:
+        """Losses of a step of matching alone, its targets and operations in this process."""
         memory = int(self.rng.choice((2, 3, 4, 5), p=(0.3, 0.35, 0.25, 0.1)))
         shape = Shape(max(1, self.config.targets // 2), 3, memory)
-        batch = make_batch(pool, shape, self.rng)
-        losses = matching_losses_of(self.model, batch, self.loss_weights())
-        return losses, len(batch.targets)
+        batch = self.make_batch(pool, shape)
+        losses = self.compute(matching_losses_of, batch, self.loss_weights())
+        return losses, len(batch.targets), matching_flops(self.model.config, batch)
 
-    def drawing_losses(self, pool: ClipPool) -> tuple[dict[str, torch.Tensor], int]:
-        batch = make_batch(pool, draw_shape(self.rng, self.config.targets), self.rng)
+    def drawing_losses(self, pool: ClipPool) -> tuple[dict[str, torch.Tensor], int, int]:
+        """The same of a step that trains everything."""
+        batch = self.make_batch(pool, draw_shape(self.rng, self.config.targets))
         n, _, h, w = batch.targets.shape
-        noise = torch.randn(n, 3, h // 4, w // 4, generator=self.generator)
+        ranks = self.share.ranks
+        noise = torch.randn(n * ranks, 3, h // 4, w // 4, generator=self.generator)
+        noise = self.share.of(noise).to(self.device)
         if batch.memory_count and self.rng.random() < self.config.own_frames:
-            batch = with_own_frame(self.model, batch, noise)
-            n = len(batch.targets)
-            noise = noise[:n]
-        t = draw_times(n, self.generator)
-        return losses_of(self.model, batch, t, noise, self.loss_weights()), n
+            with torch.no_grad():
+                per_scene = n // batch.scenes
+                batch = self.compute(with_own_frame, batch, noise)
+                noise = noise.unflatten(0, (-1, per_scene))[:, 1:].flatten(0, 1)
+        t = draw_times(len(batch.targets) * ranks, self.generator)
+        t = self.share.of(t).to(self.device)
+        losses = self.compute(losses_of, batch, t, noise, self.loss_weights())
+        flops = drawing_flops(self.model.config, batch, batch.scenes * batch.imagined)
+        return losses, len(batch.targets), flops
 
     def train_step(self, pool: ClipPool) -> dict[str, float]:
         rate = self.learning_rate()
@@ -232,17 +292,24 @@ class Trainer:
             for group in optimizer.param_groups:
                 group["lr"] = rate
             optimizer.zero_grad()
-        only_matching = self.rng.random() < self.config.matching
-        losses, n = self.matching_losses(pool) if only_matching else self.drawing_losses(pool)
-        losses["total"].backward()
-        norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
+        only_matching = self.rng.random() < self.config.matching and self.model.config.pointer
+        with nullcontext() if self.device.type == "cpu" else self.device:
+            step = self.matching_losses if only_matching else self.drawing_losses
+            losses, n, flops = step(pool)
+            losses["total"].backward()
+        norm = full(torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0))
         if torch.isfinite(norm):
             for optimizer in self.optimizers:
                 optimizer.step()
         self.step += 1
+        self.targets += n * self.share.ranks
+        self.flops += flops * self.share.ranks
         self._update_ema()
-        logged = {name: float(value.detach()) for name, value in losses.items()}
-        return logged | {"targets": n, "gradient_norm": float(norm), "learning_rate": rate}
+        logged = mean_over_processes({k: float(v.detach()) for k, v in losses.items()})
+        return logged | {
+            "targets": n * self.share.ranks, "flops": flops * self.share.ranks,
+            "gradient_norm": float(norm), "learning_rate": rate,
+        }  # fmt: skip
 
     @torch.no_grad()
     def _update_ema(self) -> None:
@@ -255,29 +322,40 @@ class Trainer:
         signal.signal(signal.SIGTERM, lambda *_: stop.append(True))
         last_save = last_log = time.monotonic()
         recent: list[dict] = []
-        while self.seconds < self.config.minutes * 60 and not stop:
+        while self.done < 1 and not from_first(bool(stop)):
             start = time.monotonic()
             recent.append(self.train_step(pool))
-            # Compilation and pauses do not count as training.
-            self.seconds += min(time.monotonic() - start, 15.0)
-            now = time.monotonic()
+            # Compilation and pauses do not count as training. One clock for all processes.
+            self.seconds = from_first(self.seconds + min(time.monotonic() - start, 15.0))
+            now = from_first(time.monotonic())
             if now - last_log > 60:
                 self._log(recent, now - last_log)
                 recent, last_log = [], now
             if now - last_save > self.config.save_minutes * 60:
                 self.save()
-                if pool.refresh():
-                    print(f"{len(pool)} clips", flush=True)
-                if validation is not None:
-                    validation.refresh()
-                    preview(self, validation, self.config.out / "preview.png")
-                last_save = time.monotonic()
+                self._look_around(pool, validation)
+                last_save = now
+        if recent:
+            self._log(recent, time.monotonic() - last_log)
         self.save()
 
+    def _look_around(self, pool: ClipPool, validation: ClipPool | None) -> None:
+        """Load new clips, the same in every process, and draw the preview."""
+        if pool.refresh(from_first(pool.listed())) and self.share.rank == 0:
+            print(f"{len(pool)} clips", flush=True)
+        if validation is not None and self.model.config.pointer:
+            ema = full(self.ema)
+            if self.share.rank == 0:
+                validation.refresh()
+                preview(self.model.config, ema, validation, self.config.out / "preview.png")
+
     def _log(self, recent: list[dict], elapsed: float) -> None:
-        names = sorted({k for r in recent for k in r})
+        if self.share.rank:
+            return
+        names = sorted({k for r in recent for k in r} - {"flops"})
         row = {k: float(np.mean([r[k] for r in recent if k in r])) for k in names}
         row["targets_per_s"] = sum(r["targets"] for r in recent) / elapsed
+        row["flops_per_s"] = sum(r["flops"] for r in recent) / elapsed
         row |= {"step": self.step, "minutes": self.seconds / 60}
         with open(self.config.out / "log.jsonl", "a") as stream:
             stream.write(json.dumps(row) + "\n")
@@ -285,12 +363,12 @@ class Trainer:
 
 
 @torch.no_grad()
-def preview(trainer: Trainer, pool: ClipPool, path: Path) -> None:
+def preview(config: ModelConfig, weights: dict, pool: ClipPool, path: Path) -> None:
     """A grid of samples: memory frames | truth | drawn | remembered | distance."""
     from PIL import Image
 
-    model = FrameModel(trainer.model.config)
-    model.load_state_dict(trainer.ema)
+    model = FrameModel(config)
+    model.load_state_dict(weights)
     rng = np.random.default_rng(7)
     rows = []
     for memory in (1, 3, 3, 2, 1, 3):
@@ -341,9 +419,11 @@ def run_training(config: TrainConfig) -> None:
             f"{config.data} holds no training clips; make some with "
             "`python -m rtfm_app.worlds.generate`"
         )
-    trainer = Trainer(config)
-    if config.compile:
-        compile_for_training(trainer.model)
-    validation = ClipPool(config.data, "validation")
-    print(f"{len(pool)} training clips", flush=True)
-    trainer.run(pool, validation if len(validation) else None)
+    with process_group() as device:
+        trainer = Trainer(config, device)
+        if config.compile:
+            compile_for_training(trainer.model)
+        validation = ClipPool(config.data, "validation")
+        if trainer.share.rank == 0:
+            print(f"{len(pool)} training clips", flush=True)
+        trainer.run(pool, validation if len(validation) else None)
