@@ -89,3 +89,12 @@ def test_motion_goes_on_as_it_was():
     assert ahead[-1][2, 3] < ahead[0][2, 3] < -0.5
     assert poses_ahead(now, now) == []
     assert poses_ahead(before, pose_from_yaw_pitch((5, 1.6, 0), 0, 0)) == [], "a jump"
+
+
+def test_opening_reads_the_frames_of_a_world_once(engine, monkeypatch):
+    reads = []
+    table = engine.world.frame_table
+    monkeypatch.setattr(engine.world, "frame_table", lambda: reads.append(1) or table())
+    again = FrameEngine(engine.world, engine.model, engine.weights_path, engine.device)
+    again.step(turned(30), FAST)
+    assert len(reads) == 1 and len(again.index) == 18
