@@ -169,6 +169,9 @@ class Controller:
                 state.frame_map = event
             case m.StoredPicture():
                 state.picture = event
+            case m.Painted(_, number):
+                if number:
+                    state.painted = (number, time.perf_counter())
             case m.RecordingState():
                 state.recording = event
             case m.FilmProgress():

@@ -77,11 +77,12 @@ class SetWorldState:
 @dataclass(frozen=True)
 class Paint:
     """Keep a mark that was put on the picture drawn for this pose and field of view (as drawn,
-    overscan included). Answered by `Painted`."""
+    overscan included). Answered by `Painted` with its `number`."""
 
     mark: Mark
     camera_to_world: np.ndarray
     fov_y_radians: float
+    number: int = 0
 
 
 @dataclass(frozen=True)
@@ -188,9 +189,11 @@ class WorldOpened:
 
 @dataclass(frozen=True)
 class Painted:
-    """A stroke is kept: so many stored frames have a new version. Frames drawn from now show it."""
+    """A stroke is kept: so many stored frames have a new version. Frames drawn from now show it.
+    Footprints have number 0."""
 
     frames: int
+    number: int = 0
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,7 @@ class Painting:
         self._engine = engine
         self._redraw = redraw
         self._recent: deque[Frame] = deque(maxlen=RECENT_FRAMES)
-        self._jobs: deque[Iterator[list[int]]] = deque()
+        self._jobs: deque[tuple[int, Iterator[list[int]]]] = deque()
         self._written = 0
         self._trail = Trail()
         self.footprints = engine.world.get_state(FOOTPRINTS_STATE) is True
@@ -44,7 +44,7 @@ class Painting:
         if walking:
             self._trail.walked(frame, now)
         if self._trail.due(now):
-            self._jobs.append(self._stamp(*self._trail.take()))
+            self._jobs.append((0, self._stamp(*self._trail.take())))
 
     def handle(self, command: m.Paint | m.UndoPaint | m.LeaveFootprints) -> list:
         """Raises ValueError: the world is read-only."""
@@ -52,7 +52,7 @@ class Painting:
             raise ValueError("this world is open read-only: nothing can be painted")
         match command:
             case m.Paint():
-                self._jobs.append(self._paint(command))
+                self._jobs.append((command.number, self._paint(command)))
             case m.LeaveFootprints(on):
                 self.footprints = on
                 self._trail = Trail()
@@ -70,12 +70,10 @@ class Painting:
         if not self._jobs:
             return []
         try:
-            written = next(self._jobs[0], None)
+            written = next(self._jobs[0][1], None)
         except (ValueError, KeyError, SaveError) as error:
-            self._jobs.popleft()
             return [*self._ended(), m.Notice(f"The mark was not kept: {error}", "error")]
         if written is None:
-            self._jobs.popleft()
             return self._ended()
         self._written += len(written)
         return []
@@ -90,13 +88,14 @@ class Painting:
     def close(self) -> None:
         """Finish, footprints included."""
         if self.footprints and self._trail.prints and not self._engine.world.read_only:
-            self._jobs.append(self._stamp(*self._trail.take()))
+            self._jobs.append((0, self._stamp(*self._trail.take())))
         self.finish()
 
     def _ended(self) -> list:
+        number, _ = self._jobs.popleft()
         frames, self._written = self._written, 0
         self._redraw()
-        return [m.Painted(frames)]
+        return [m.Painted(frames, number)]
 
     def _paint(self, order: m.Paint) -> Iterator[list[int]]:
         frame = self._frame_for(order.camera_to_world, order.fov_y_radians)

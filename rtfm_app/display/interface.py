@@ -50,7 +50,9 @@ class Interface:
         requests += draw_notices(state)
         requests += draw_quit_hint()
         io = imgui.get_io()
-        self.clicked_world = imgui.is_mouse_clicked(0) and not io.want_capture_mouse
+        painting = state.show_overlay and self.overlay.paint.active
+        clicked = imgui.is_mouse_clicked(0) and not io.want_capture_mouse
+        self.clicked_world = clicked and not painting
         self.python_s = time.perf_counter() - started
         covering = state.world is not None and state.show_overlay
         self.visible = None

@@ -10,18 +10,20 @@ from imgui_bundle.imgui import internal
 
 from ..messages import ChangeFrame
 from . import hud
+from .brush import PaintView, draw_brush
 from .controls_panel import KeysView, draw_controls
 from .film_panel import FilmView, draw_film
 from .generation_panel import draw_generation
 from .memory_panel import MapView, draw_memory
+from .paint_panel import draw_paint
 from .performance_panel import draw_performance
 from .state import AppState
 from .textures import TextureCache
 from .theme import em
 from .world_panel import WorldView, draw_world
 
-PANELS = ("Picture", "Memory", "Speed", "World", "Film", "Options")
-PANEL_WIDTH = 22.0
+PANELS = ("Picture", "Memory", "Speed", "World", "Paint", "Film", "Options")
+PANEL_WIDTH = 25.5
 SPARE = 12
 DOCK = 0x5254464D  # any fixed number: saved layouts refer to it
 
@@ -32,6 +34,7 @@ class OverlayView:
 
     map: MapView = field(default_factory=MapView)
     world: WorldView = field(default_factory=WorldView)
+    paint: PaintView = field(default_factory=PaintView)
     film: FilmView = field(default_factory=FilmView)
     keys: KeysView = field(default_factory=KeysView)
     front: str | None = "Picture"
@@ -55,10 +58,12 @@ def draw_overlay(state: AppState, view: OverlayView, textures: TextureCache) -> 
         view.keys.waiting = None
     else:
         requests += _draw_panels(state, view, textures)
+        requests += draw_brush(state, view.paint)
         area = view.area
         hud.draw_status(state, area)
         hud.draw_attended(state, area, textures)
-        hud.draw_click_hint(state, area)
+        if not view.paint.active:
+            hud.draw_click_hint(state, area)
     hud.draw_age(state)
     hud.draw_hint(state, area)
     return requests
@@ -90,6 +95,7 @@ def _draw_panels(state: AppState, view: OverlayView, textures: TextureCache) -> 
         "Memory": lambda: draw_memory(state, view.map, textures),
         "Speed": lambda: draw_performance(state),
         "World": lambda: draw_world(state, view.world, textures),
+        "Paint": lambda: draw_paint(state, view.paint),
         "Film": lambda: draw_film(state, view.film, textures),
         "Options": lambda: draw_controls(state, view.keys),
     }
@@ -104,6 +110,8 @@ def _draw_panels(state: AppState, view: OverlayView, textures: TextureCache) -> 
         beside = imgui.get_window_dock_id() or beside
         if name == "Options" and not seen:
             view.keys.waiting = None
+        if name == "Paint" and not seen:
+            view.paint.active = False
         if seen:
             requests += draw[name]()
             if imgui.is_window_focused(imgui.FocusedFlags_.child_windows):

@@ -18,6 +18,7 @@ from pathlib import Path
 from .. import messages as m
 from ..app import App, run_app, write_png
 from ..imports.recognise import ImportRequest
+from ..marks import Sign, Stroke
 from ..worker import DEFAULT_ENGINE, WorkerOptions
 from .overlay import PANELS
 from .state import AddBookmark, AddFilmKey, ChangeFilm, Choice, PathQuestion, StartImport
@@ -83,6 +84,7 @@ def scenes(app_of, world: Path | None) -> Iterator[str]:
     app.interface.follow(replace(app.state.preferences, high_contrast=True))
     yield "high-contrast"
     app.interface.follow(app.state.preferences)
+    yield from _paint(app)
     yield from _film(app)
     yield from _other_scenes(app)
 
@@ -102,6 +104,28 @@ def _arrivals(app: App) -> Iterator[str]:
     )
     yield "choice"
     state.choice = None
+
+
+def _paint(app: App) -> Iterator[str]:
+    """A stroke being drawn over the picture, the sign to be put, and the two when they are kept."""
+    overlay, state = app.interface.overlay, app.state
+    overlay.front = "Paint"
+    yield ""
+    view, frame = overlay.paint, state.taken.frame
+    view.active, view.strokes = True, 2
+    stroke = Stroke(((0.2, 0.5), (0.25, 0.44), (0.3, 0.5), (0.35, 0.44)), 0.02, view.rgb)
+    board = Sign((0.35, 0.72), 0.12, "RTFM", view.rgb)
+    now = time.perf_counter()
+    view.waiting = [(1, stroke, frame, now), (2, board, frame, now)]
+    yield "painting"
+    for number, mark in ((1, stroke), (2, board)):
+        paint = m.Paint(mark, frame.camera_to_world, frame.fov_y_radians, number)
+        app._carry_out([paint])
+    while view.waiting:
+        yield ""
+    yield "painted"
+    app._carry_out([m.UndoPaint(), m.UndoPaint()])
+    view.active = False
 
 
 def _film(app: App) -> Iterator[str]:

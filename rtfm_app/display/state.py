@@ -334,6 +334,7 @@ class AppState:
     renderer: str = ""
     hint_until: float = 0.0
     question: PathQuestion | None = None
+    painted: tuple[int, float] = (0, 0.0)  # number of the newest stroke kept, and when
     choice: Choice | None = None
     importing: m.Progress | None = None
     trashed: Trashed | None = None
