@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch.nn import functional as F
 
+from .clock import StageClock
 from .config import STORED_MAX_SIZE, GenerationSettings
 from .device import SideStream
 from .geometry import invert_pose, rotation_angle, tangents
@@ -49,6 +50,26 @@ class Page:
         yield from (*self.kv, self.features, self.image, self.valid)
         if device.type != "cpu":
             yield self.picture.tensor(device)
+
+
+@dataclass(frozen=True)
+class Task:
+    """One pose to draw and what it is drawn from.
+
+    Attributes:
+        ids: of the frames in `memory`. clock: measures the stages of the frame.
+    """
+
+    pose: np.ndarray
+    fov_y_radians: float
+    settings: GenerationSettings
+    ids: tuple[int, ...]
+    memory: list[Page]
+    pages: Pages | None
+    views: Views | None
+    cameras: Cameras
+    noise: torch.Tensor
+    clock: StageClock
 
 
 class PageStore:

@@ -8,7 +8,6 @@ advance  step plus the keyframe policy; what the worker and `rtfm render` call w
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -18,18 +17,18 @@ from torch.nn import functional as F
 from . import edits
 from .clock import StageClock
 from .config import GenerationSettings
-from .context import Page, PageStore, cameras_of, poses_ahead
+from .context import PageStore, Task, cameras_of, poses_ahead
 from .device import choose_device
 from .frame import Attended, Frame
 from .geometry import check_pose, pixel_rays, scaled_fov, tangents
 from .memory.codec import valid_cells
 from .memory.index import SpatialIndex
 from .memory.world_file import KINDS, StoredFrame, WorldFile
-from .model.cameras import METRES_PER_UNIT, Views
+from .model.cameras import METRES_PER_UNIT
 from .model.checkpoint import load_model, weights_sha256
 from .model.fast import prepare
 from .model.fast_compose import Drawn, draw
-from .model.frame_model import Cameras, Pages, Prediction
+from .model.frame_model import Prediction
 from .model.matching import rho_of
 from .model.sampler import NoiseField, generate
 from .resources import asset
@@ -135,7 +134,7 @@ class FrameEngine:
         steps = settings.key_steps if kind == "key" else settings.inter_steps
         return self._finish(task, self._denoise(task, steps), kind)
 
-    def _begin(self, camera_to_world, settings, fov_y_radians, overscan, follow=True) -> _Task:
+    def _begin(self, camera_to_world, settings, fov_y_radians, overscan, follow=True) -> Task:
         """Retrieve and encode what a pose is drawn from."""
         clock = StageClock()
         pose = check_pose(camera_to_world)
@@ -153,9 +152,9 @@ class FrameEngine:
             cameras = cameras_of(pose[None], np.array([tangents(fov)[1]]), self.device)
             pages, views = self.pages.gather(pose, fov, memory, anchor)
             noise = self._noise_for(pose, fov, settings)
-        return _Task(pose, fov, settings, ids, memory, pages, views, cameras, noise, clock)
+        return Task(pose, fov, settings, ids, memory, pages, views, cameras, noise, clock)
 
-    def _denoise(self, task: _Task, steps: int, begun: Prediction | None = None) -> Prediction:
+    def _denoise(self, task: Task, steps: int, begun: Prediction | None = None) -> Prediction:
         settings = task.settings
         with task.clock.measure("denoise"):
             return generate(
@@ -164,7 +163,7 @@ class FrameEngine:
             )  # fmt: skip
 
     @torch.no_grad()
-    def _finish(self, task: _Task, prediction: Prediction, kind: str) -> Frame:
+    def _finish(self, task: Task, prediction: Prediction, kind: str) -> Frame:
         """Draw the picture of a prediction."""
         settings = task.settings
         with task.clock.measure("compose"):
@@ -337,19 +336,3 @@ class FrameEngine:
         key = self.step(pose, settings, **options, kind="key", follow=False)
         if key.novelty >= settings.novelty_threshold:
             self.commit(key)
-
-
-@dataclass(frozen=True)
-class _Task:
-    """One pose to draw and what it is drawn from."""
-
-    pose: np.ndarray
-    fov_y_radians: float
-    settings: GenerationSettings
-    ids: tuple[int, ...]
-    memory: list[Page]
-    pages: Pages | None
-    views: Views | None
-    cameras: Cameras
-    noise: torch.Tensor
-    clock: StageClock
