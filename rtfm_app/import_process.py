@@ -74,11 +74,12 @@ class ImportHandle:
         if self._process is None:
             return received
         try:
-            while self._channel.poll(0):
+            while self._process is not None and self._channel.poll(0):
                 received.append(self._channel.recv())
+                if not isinstance(received[-1], Progress):
+                    self.cancel()
         except (EOFError, OSError):
             received.append(ImportFailed(self._ended_badly()))
-        if received and not isinstance(received[-1], Progress):
             self.cancel()
         return received
 

@@ -6,9 +6,13 @@ from __future__ import annotations
 import queue
 import threading
 from collections.abc import Callable
+from pathlib import Path
 
+from . import messages as m
 from .display import state as ui
-from .world_care import bring_back, rename_world, set_notes, throw_away
+from .memory.world_file import SaveError, salvage_world
+from .world_care import Trashed, bring_back, rename_world, set_notes, throw_away
+from .worlds_folder import free_world_path
 
 
 class Keeper:
@@ -28,6 +32,8 @@ class Keeper:
                 self._begin(lambda: set_notes(path, text))
             case ui.DeleteFile(path):
                 self._begin(lambda: throw_away(path))
+            case ui.SalvageFile(path):
+                self._begin(lambda: self._salvage(path))
             case ui.BringBack():
                 trashed, self._state.trashed = self._state.trashed, None
                 if trashed is not None:
@@ -35,6 +41,19 @@ class Keeper:
             case _:
                 return False
         return True
+
+    def _salvage(self, path: Path) -> str:
+        text = f"Saving what is sound of {path.stem}"
+
+        def report(done: int, total: int) -> None:
+            self._state.progress = m.Progress(text, done / max(total, 1))
+
+        self._state.progress = m.Progress(text)
+        try:
+            saved = salvage_world(path, free_world_path(f"{path.stem} saved"), report)
+        finally:
+            self._state.progress = None
+        return f"{saved.kept} frames are in {saved.path.stem}, {len(saved.dropped)} were lost"
 
     def _begin(self, task: Callable) -> None:
         before = self._thread
@@ -44,7 +63,7 @@ class Keeper:
                 before.join()
             try:
                 self._done.put((task(), None))
-            except (ValueError, OSError) as error:
+            except (ValueError, OSError, SaveError) as error:
                 self._done.put((None, str(error)))
 
         self._thread = threading.Thread(target=work, name="rtfm-keeper")
@@ -53,9 +72,11 @@ class Keeper:
     def tick(self) -> None:
         """Tell what came of the tasks, and show the worlds as they are now."""
         while not self._done.empty():
-            trashed, problem = self._done.get()
+            result, problem = self._done.get()
             if problem is not None:
                 self._state.toast(problem, "error")
-            if trashed is not None:
-                self._state.trashed = trashed
+            if isinstance(result, Trashed):
+                self._state.trashed = result
+            elif isinstance(result, str):
+                self._state.toast(result)
             self._state.catalogue.refresh()

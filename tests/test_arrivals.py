@@ -1,5 +1,7 @@
 """New worlds in the window, keeping house on the start screen, and the film panel's work."""
 
+import contextlib
+import sqlite3
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -51,16 +53,15 @@ def photo(path: Path, size=(640, 360)) -> Path:
 def play(script, world=None, **options):
     """Run the program while `script(app)` (a generator) drives it, a step a display frame."""
     running = []
-    deadline = time.monotonic() + 40
+    deadline = time.monotonic() + 90
 
     def on_frame(app):
         app.window.touched_at = time.perf_counter()
         if not running:
             running.append(script(app))
         if time.monotonic() > deadline:
-            raise TimeoutError(
-                f"stuck: {app.state.toasts} {app.state.progress} {app.state.importing} {app.state.choice} {app.state.world} {app.state.failure}"
-            )
+            shown = (app.state.toasts, app.state.progress, app.state.choice, app.state.failure)
+            raise TimeoutError(f"the script does not come to its end: {shown}")
         if next(running[0], "end") == "end":
             app.window.request_close()
 
@@ -212,6 +213,29 @@ def test_worlds_are_renamed_noted_thrown_away_and_brought_back(own_folders):
 
     assert play(script) == 0
     assert [p.name for p in own_folders.glob("*.rtfm")] == ["meadow.rtfm"]
+
+
+def test_a_damaged_world_is_saved_as_far_as_it_is_sound(own_folders):
+    path = own_folders / "place.rtfm"
+    pattern_engine.make_world(path, frames=5)
+    with contextlib.closing(sqlite3.connect(path)) as damaged, damaged:
+        damaged.execute("UPDATE pictures SET image = x'00' WHERE frame_id = 3")
+    hopeless = own_folders / "zero.rtfm"
+    hopeless.write_bytes(b"")
+
+    def script(app):
+        yield from until(lambda: len(app.state.catalogue.worlds) == 2)
+        app._carry_out([ui.SalvageFile(hopeless)])
+        yield from until(lambda: any(t.level == "error" for t in app.state.toasts))
+        app._carry_out([ui.SalvageFile(path)])
+        yield from until(
+            lambda: any("frames are in place saved" in t.text for t in app.state.toasts)
+        )
+        assert app.state.progress is None or not app.state.worker_ready
+
+    assert play(script) == 0
+    with WorldFile.open(own_folders / "place saved.rtfm", read_only=True) as saved:
+        assert len(saved.frame_table()) == 4
 
 
 def test_the_catalogue_reads_again_however_often_it_is_asked():

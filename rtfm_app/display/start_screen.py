@@ -20,6 +20,7 @@ from .state import (
     Paste,
     QuitProgram,
     RenameFile,
+    SalvageFile,
 )
 from .textures import TextureCache
 from .theme import ICONS, em
@@ -68,8 +69,12 @@ def draw_start_screen(state: AppState, view: StartView, textures: TextureCache) 
     imgui.begin_group()
     requests += _header(state, viewport.size.x - 2 * margin)
     starters = state.catalogue.starters
+    own_first = bool(state.catalogue.worlds)
+    if own_first:
+        requests += _own_worlds(state, view, columns, textures)
     requests += _section(view, "Starter worlds", starters, columns, textures)
-    requests += _own_worlds(state, view, columns, textures)
+    if not own_first:
+        requests += _own_worlds(state, view, columns, textures)
     imgui.dummy((1, em(1.5)))
     imgui.end_group()
     imgui.end_child()
@@ -99,6 +104,8 @@ def _header(state: AppState, width: float) -> list:
     imgui.set_cursor_pos((left + width - button, em(2.5)))
     if theme.primary_button(label, (button, em(2.4))):
         imgui.open_popup("##new")
+    below_button = (imgui.get_item_rect_max().x, imgui.get_item_rect_max().y + em(0.3))
+    imgui.set_next_window_pos(below_button, imgui.Cond_.appearing, (1.0, 0.0))
     requests += _new_world_menu()
     hint = "or drop a picture, a video or a folder on this window"
     imgui.set_cursor_pos((left + width - imgui.calc_text_size(hint).x, em(5.2)))
@@ -201,6 +208,9 @@ def _draw_card(card: Card, textures: TextureCache) -> bool:
         )
     else:
         draw.add_rect_filled(corner, picture_end, theme.color(theme.PANEL), rounding, top)
+        if card.problem:
+            middle = (corner.x + width / 2 - em(0.6), corner.y + picture_height / 2 - em(0.5))
+            draw.add_text(middle, theme.color(theme.WARNING), ICONS.ICON_FA_TRIANGLE_EXCLAMATION)
     text_x = corner.x + em(0.75)
     title = theme.fit_text(card.title, width - em(1.5))
     draw.add_text((text_x, corner.y + picture_height + em(0.5)), theme.color(theme.TEXT), title)
@@ -230,6 +240,28 @@ def _card_menu(card: Card, view: StartView) -> list:
     imgui.pop_style_color()
     if not imgui.begin_popup(menu):
         return requests
+    requests += _mending(card) if card.problem else _naming(card, view)
+    imgui.separator()
+    if imgui.button(f"{ICONS.ICON_FA_TRASH}  Throw away"):
+        requests.append(DeleteFile(card.path))
+    theme.tooltip("It lies in the folder .trash for a month and can be brought back.")
+    if requests:
+        imgui.close_current_popup()
+    imgui.end_popup()
+    return requests
+
+
+def _mending(card: Card) -> list:
+    """What can be done about a world that cannot be opened."""
+    imgui.push_text_wrap_pos(em(20))
+    theme.text(card.problem, theme.WARNING)
+    imgui.pop_text_wrap_pos()
+    label = f"{ICONS.ICON_FA_KIT_MEDICAL}  Save what is sound as a new world"
+    return [SalvageFile(card.path)] if imgui.button(label) else []
+
+
+def _naming(card: Card, view: StartView) -> list:
+    requests: list = []
     if imgui.is_window_appearing():
         view.name, view.notes = card.path.stem, card.notes
     theme.text("Name", theme.DIM)
@@ -246,13 +278,6 @@ def _card_menu(card: Card, view: StartView) -> list:
     if imgui.button("Keep"):
         requests.append(NoteFile(card.path, view.notes))
     imgui.end_disabled()
-    imgui.separator()
-    if imgui.button(f"{ICONS.ICON_FA_TRASH}  Throw away"):
-        requests.append(DeleteFile(card.path))
-    theme.tooltip("It lies in the folder .trash for a month and can be brought back.")
-    if requests:
-        imgui.close_current_popup()
-    imgui.end_popup()
     return requests
 
 

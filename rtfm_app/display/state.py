@@ -125,6 +125,13 @@ class BringBack:
 
 
 @dataclass(frozen=True)
+class SalvageFile:
+    """Save what is sound of a damaged world as a new one."""
+
+    path: Path
+
+
+@dataclass(frozen=True)
 class NoteFile:
     """Write the notes of a world that is not open."""
 
