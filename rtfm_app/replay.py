@@ -3,8 +3,8 @@
 The world file is only read. Everything happens in a temporary copy that is first put back to how
 the world was when the journal began: what the walk itself committed is not there, so it is imagined
 again, and can be compared with what was committed then. A session (the world was opened) starts
-with an engine without a past, as it did then; frames that came from elsewhere between two sessions
-(a rendered walk) are taken over as they are.
+with an engine without a past, as it did then; what did not come from walking (strokes, footprints,
+frames of a rendered walk) is taken over as it is.
 
 With a deterministic engine on the same machine, with the same weights and number of threads, the
 frames are the same bit for bit.
@@ -12,11 +12,10 @@ frames are the same bit for bit.
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import tempfile
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -26,18 +25,9 @@ from . import messages as m
 from .frame import Frame
 from .geometry import check_pose
 from .link import PoseStamp
-from .memory import rows, schema
 from .memory.world_file import JournalEntry, StoredFrame, WorldFile
+from .rewind import OPPOSITE, committed_ids, rewind, stored_frame, take_over
 from .world_session import WorldSession, settings_from_json
-
-MADE_BY_WALKING = ("generated", "edit")
-OPPOSITE = {
-    "delete": "deleted = 0",
-    "restore": "deleted = 1",
-    "pin": "pinned = 0",
-    "unpin": "pinned = 1",
-    "undo edit": "deleted = 0",
-}
 
 
 @dataclass(frozen=True)
@@ -116,8 +106,9 @@ def _check_entry(world: WorldFile, entry: JournalEntry) -> None:
     if sound and entry.kind == "open":
         sound = type(payload.get("next_frame", 0)) is int
         sound &= type(payload.get("threads", 1)) is int and 1 <= payload.get("threads", 1) <= 1024
-    elif sound and entry.kind == "commit":
-        sound = isinstance(payload.get("ids"), list) and all(type(i) is int for i in payload["ids"])
+    elif sound and entry.kind in ("commit", "paint", "undo paint"):
+        ids = payload.get("ids")
+        sound = isinstance(ids, list) and bool(ids) and all(type(i) is int for i in ids)
     elif sound and entry.kind == "frame":
         sound = type(payload.get("id")) is int and payload.get("action") in OPPOSITE
     if not sound:
@@ -163,12 +154,11 @@ def replay(
     ):
         entries = read_journal(world, first, last)
         copy = world.fork(Path(folder) / f"{path.stem}.rtfm")
-        _rewind(copy, entries)
-        committed = _committed(entries)
-        player = _Player(world, copy, open_engine, on_frame, first, committed)
+        rewind(copy, entries)
+        player = _Player(world, copy, open_engine, on_frame, first, committed_ids(entries))
         try:
-            for entry in entries:
-                player.play(entry)
+            for entry, following in zip(entries, [*entries[1:], None], strict=True):
+                player.play(entry, following)
         finally:
             player.end_session()
         return player.finish()
@@ -190,12 +180,19 @@ class _Player:
         self._digest = hashlib.sha256()
         self._report = Report()
 
-    def play(self, entry: JournalEntry) -> None:
+    def play(self, entry: JournalEntry, following: JournalEntry | None) -> None:
         match entry.kind:
             case "open":
                 self._open(entry.payload)
             case "step":
+                if following is not None and following.kind == "commit":
+                    self._take_over(min(following.payload["ids"]))
                 self._step(entry)
+            case "paint":
+                self._take_over(max(entry.payload["ids"]) + 1)
+                self._session.engine.refresh()
+            case "undo paint":
+                self._undo(entry.payload["ids"])
             case "settings":
                 self._do(m.ChangeSettings(settings_from_json(entry.payload)))
             case "frame":
@@ -204,7 +201,7 @@ class _Player:
     def _open(self, payload: dict) -> None:
         self.end_session()
         next_frame = min(payload.get("next_frame", 0), self._world.next_frame_id)
-        _take_over(self._world, self._copy, next_frame, self._committed)
+        take_over(self._world, self._copy, next_frame, self._committed)
         world = WorldFile.open(self._copy)
         world.set_state("settings", payload.get("settings") or {})
         self._session = WorldSession(self._open_engine(world), self._copy)
@@ -224,6 +221,30 @@ class _Player:
         self._digest.update(frame.image.tobytes())
         self._report.steps += 1
         self._on_frame(Drawn(self._number, entry.time, frame))
+
+    def _take_over(self, next_frame: int) -> None:
+        """Bring what was painted meanwhile, up to this id, into the open session."""
+        world = self._session.engine.world
+        for frame_id in range(world.next_frame_id, min(next_frame, self._world.next_frame_id)):
+            frame = None if frame_id in self._committed else stored_frame(self._world, frame_id)
+            if frame is None or world.next_frame_id != frame_id:
+                self._remark(f"after step {self._number}: frame {frame_id} cannot be brought back")
+                return
+            try:
+                world.add_frame(frame)
+            except ValueError as error:
+                self._remark(f"after step {self._number}: {error}")
+                return
+            if frame.kind != "edit":
+                self._session.engine.refresh()
+
+    def _undo(self, ids: list[int]) -> None:
+        for frame_id in ids:
+            try:
+                self._session.engine.world.undo_edit(frame_id)
+            except (KeyError, ValueError) as error:
+                self._remark(f"after step {self._number}: {str(error).strip(chr(39))}")
+        self._session.engine.refresh()
 
     def _do(self, command) -> None:
         try:
@@ -245,75 +266,13 @@ class _Player:
         report = self._report
         report.sha256 = self._digest.hexdigest()
         with WorldFile.open(self._copy, read_only=True) as copy:
-            report.made = len(_committed(copy.journal_entries("commit")))
+            report.made = len(committed_ids(copy.journal_entries("commit")))
             for frame_id in sorted(self._committed):
-                stored = _stored(self._world, frame_id)
-                if stored is not None:
+                frame = stored_frame(self._world, frame_id)
+                if frame is not None:
                     report.committed.append(frame_id)
-                    report.identical += _same(stored, _stored(copy, frame_id))
+                    report.identical += _same(frame, stored_frame(copy, frame_id))
         return report
-
-
-def _committed(entries: Iterable[JournalEntry]) -> set[int]:
-    """Ids of the frames that the walk itself made."""
-    return {i for entry in entries if entry.kind == "commit" for i in entry.payload["ids"]}
-
-
-def _rewind(copy: Path, entries: list[JournalEntry]) -> None:
-    """Put the copy back to how it was before the entries, its journal empty."""
-    begun = next(e.time for e in entries if e.kind == "step")
-    with contextlib.closing(schema.connect(copy, read_only=False)) as connection:
-        connection.execute("BEGIN IMMEDIATE")
-        later = connection.execute(
-            "SELECT min(id) FROM frames WHERE created >= ? AND kind IN (?, ?)",
-            (begun, *MADE_BY_WALKING),
-        ).fetchone()[0]
-        found = [i for i in (*_committed(entries), later) if i is not None]
-        boundary = min(found, default=None)
-        if boundary is not None:
-            made = connection.execute("SELECT id FROM frames WHERE id >= ?", (boundary,))
-            rows.delete_frames(connection, [row[0] for row in made.fetchall()])
-            connection.execute(
-                "UPDATE sqlite_sequence SET seq = ? WHERE name = 'frames'", (boundary - 1,)
-            )
-        for frame_id, action in _first_changes(entries).items():
-            connection.execute(f"UPDATE frames SET {OPPOSITE[action]} WHERE id = ?", (frame_id,))
-        connection.execute("DELETE FROM journal")
-        connection.execute("COMMIT")
-
-
-def _first_changes(entries: list[JournalEntry]) -> dict[int, str]:
-    """Frame id -> the first thing that was done to it."""
-    changes: dict[int, str] = {}
-    for entry in entries:
-        if entry.kind == "frame":
-            changes.setdefault(entry.payload["id"], entry.payload["action"])
-    return changes
-
-
-def _take_over(world: WorldFile, copy: Path, next_frame: int, committed: set[int]) -> None:
-    """Bring what came into the world from elsewhere before a session, ids below `next_frame`, and
-    let the ids go on from there."""
-    with contextlib.closing(schema.connect(copy, read_only=False)) as connection:
-        known = connection.execute("SELECT seq FROM sqlite_sequence WHERE name = 'frames'")
-        known = (known.fetchone() or (0,))[0]
-        connection.execute("BEGIN IMMEDIATE")
-        for frame_id in range(known + 1, next_frame):
-            stored = None if frame_id in committed else _stored(world, frame_id)
-            if stored is not None:
-                rows.insert(connection, rows.encode(stored, time.time()).with_id(frame_id))
-        connection.execute(
-            "UPDATE sqlite_sequence SET seq = ? WHERE name = 'frames'",
-            (max(known, next_frame - 1),),
-        )
-        connection.execute("COMMIT")
-
-
-def _stored(world: WorldFile, frame_id: int) -> StoredFrame | None:
-    try:
-        return world.read_frame(frame_id)
-    except KeyError:
-        return None
 
 
 def _same(a: StoredFrame, b: StoredFrame | None) -> bool:

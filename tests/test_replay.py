@@ -106,6 +106,37 @@ def test_two_replays_give_the_same_bits_and_those_that_were_committed(walked):
     assert path.read_bytes() == before, "the world is only read"
 
 
+def test_what_was_painted_is_there_again_at_its_time(tmp_path):
+    """A stroke over what was just imagined, more walking, the stroke taken back."""
+    path = make_world(tmp_path / "painted.rtfm")
+    opener = model_opener()
+    session = WorldSession(opener(WorldFile.open(path)), path)
+    session.handle(m.ChangeSettings(SMALL))
+    drawn = []
+
+    def walk(yaw):
+        pose = pose_from_yaw_pitch((0, 1.6, -0.1), yaw, 0.0)
+        drawn.append(session.draw(PoseStamp(pose, np.zeros(3))))
+
+    walk(0.0)
+    walk(0.8)
+    mark = np.zeros((*drawn[-1].image.shape[:2], 4), np.uint8)
+    mark[40:110, 60:200] = (0, 255, 0, 255)
+    edits = session.engine.paint(drawn[-1], mark)
+    assert edits
+    walk(0.8)
+    walk(1.6)
+    session.engine.undo_paint()
+    walk(0.8)
+    session.close(None)
+    before, painted, after = (drawn[i].image.astype(int) for i in (1, 2, 4))
+    assert np.abs(painted - before).mean() > 3 and np.abs(painted - after).mean() > 3
+    report, images = played(path, opener)
+    for frame, image in zip(drawn, images, strict=True):
+        assert np.array_equal(frame.image, image)
+    assert report.identical == len(report.committed) > 0 and not report.remarks
+
+
 def test_a_part_of_the_walk_can_be_replayed_alone(walked):
     path, _ = walked
     opener = model_opener()
@@ -158,6 +189,7 @@ def test_an_empty_journal_and_missing_steps_are_explained(walked, tmp_path, caps
         ("step", {"camera_to_world": [[1, 0]], "velocity": [0, 0, 0]}),
         ("step", {}),
         ("commit", {"ids": "all"}),
+        ("paint", {"ids": []}),
         ("frame", {"id": 1, "action": "paint it black"}),
         ("open", {"threads": 10**9}),
     ],
@@ -170,11 +202,13 @@ def test_a_damaged_journal_is_refused_in_words(tmp_path, kind, payload):
             read_journal(world)
 
 
-def test_standing_still_adds_no_poses_to_the_journal(walked):
+def test_standing_still_adds_no_poses_to_the_journal(walked, capsys):
     with WorldFile.open(walked[0], read_only=True) as world:
         kinds = [entry.kind for entry in world.journal_entries()]
         assert world.journal_length() == (len(kinds), 8)
     assert kinds.count("step") == 6 and kinds.count("again") == 2
+    assert run(["info", str(walked[0]), "--json", "-"]) == 0
+    assert '"journal_steps": 8' in capsys.readouterr().out
 
 
 @pytest.fixture
