@@ -14,6 +14,8 @@ from PIL import Image
 
 from rtfm_app import messages as m
 from rtfm_app.app import run_app
+from rtfm_app.cli import run
+from rtfm_app.commands import play as commands
 from rtfm_app.display import clipboard as clipboards
 from rtfm_app.display import state as ui
 from rtfm_app.display.catalogue import Card, Catalogue
@@ -148,6 +150,24 @@ def test_dropping_asks_what_a_wide_picture_is_and_opens_the_world(tmp_path, own_
 
     assert play(script) == 0
     assert [p.name for p in own_folders.glob("*.rtfm")] == ["wide.rtfm"]
+
+
+def test_the_command_takes_what_the_window_takes(tmp_path, monkeypatch, capsys):
+    folder = tmp_path / "visit"
+    folder.mkdir()
+    for number in range(2):
+        photo(folder / f"{number}.png")
+    asked = []
+    monkeypatch.setattr(commands, "has_display", lambda: True)
+    monkeypatch.setattr("rtfm_app.app.run_app", lambda target, **_: asked.append(target) or 0)
+    video = tmp_path / "walk.MP4"
+    video.touch()
+    for path in (folder, video):
+        assert run(["play", str(path)]) == 0
+    assert asked == [folder, video]
+    (tmp_path / "letter.txt").write_text("Dear")
+    assert run(["play", str(tmp_path / "letter.txt")]) == 2
+    assert "not a picture" in capsys.readouterr().err
 
 
 # ---- clipboard ----

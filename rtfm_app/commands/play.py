@@ -10,9 +10,13 @@ from pathlib import Path
 import typer
 
 from ..config import GenerationSettings
+from ..imports.make import make_world
+from ..imports.recognise import recognise
 from ..memory.schema import check_header
 from ..memory.world_file import WorldFile
 from ..starters import list_starters
+from ..worlds_folder import SUFFIX, free_world_path, is_path
+from .progress import report_bar
 from .render import draw, find_world, tour_views
 
 FILM = Path("walk.mp4")
@@ -32,7 +36,9 @@ def add_to(app: typer.Typer) -> None:
 
 def play(
     context: typer.Context,
-    world: list[str] = typer.Argument(None, help="A world, a starter's name, or a picture."),
+    world: list[str] = typer.Argument(
+        None, help="A world, a starter's name, or a picture, video or folder."
+    ),
     exit_after: float | None = typer.Option(
         None, help="Quit this many seconds after the first model frame was shown."
     ),
@@ -62,9 +68,13 @@ def open_window(
 
 
 def _target(name: str) -> Path:
-    """A world file, or a picture, of which the window makes a world."""
-    if name.lower().endswith(PICTURE_SUFFIXES) or (Path(name).is_file() and ".rtfm" not in name):
-        return _checked_picture(Path(name))
+    """A world file, or what the window makes a world of: a picture, a video, a folder."""
+    path = Path(name)
+    if name.lower().endswith(PICTURE_SUFFIXES):
+        return _checked_picture(path)
+    if ".rtfm" not in name and (path.is_file() or (path.is_dir() and is_path(name))):
+        order = recognise([path])
+        return path if order.kind != "picture" else _checked_picture(path)
     path = find_world(name)
     check_header(path)
     return path
@@ -114,12 +124,10 @@ def record_walk(target: Path | None) -> int:
 def _world_for_film(target: Path | None) -> Path:
     if target is None:
         return find_world(list_starters()[0].name)
-    if target.suffix.lower() not in PICTURE_SUFFIXES:
+    if target.suffix == SUFFIX:
         return target
-    from ..imports.pictures import world_from_image
-    from ..imports.source import build_world
-    from ..worlds_folder import free_world_path
-
-    path = free_world_path(target.stem)
-    build_world(path, path.stem, world_from_image(target))
+    order = recognise([target])
+    path = free_world_path(order.name)
+    with report_bar() as report:
+        make_world(order, path, report)
     return path

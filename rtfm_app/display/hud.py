@@ -45,6 +45,10 @@ def draw_status(state: AppState, area: Area) -> None:
     if state.recording.target is not None:
         imgui.same_line(0, em(0.9))
         theme.text(f"{ICONS.ICON_FA_CIRCLE} {state.recording.frames}", theme.ERROR)
+    if state.film_progress.target is not None:
+        imgui.same_line(0, em(0.9))
+        share = state.film_progress.fraction * 100
+        theme.text(f"{ICONS.ICON_FA_CLAPPERBOARD} {share:.0f} %", theme.ACCENT)
     imgui.end()
 
 
@@ -185,13 +189,16 @@ def draw_toasts(state: AppState) -> None:
 
 def draw_progress(state: AppState) -> None:
     """What is being waited for, in the middle."""
-    if state.progress is None or state.failure is not None:
+    progress = state.progress
+    if progress is None and state.world is not None and state.taken is None:
+        progress = m.Progress("Drawing the first view")
+    if progress is None or state.failure is not None:
         return
     _place(0.5, 0.5 if state.worker_ready or state.world is not None else 1.0)
     imgui.set_next_window_bg_alpha(theme.veil(0.95))
     imgui.begin("##progress", None, _PASSIVE)
-    theme.text(state.progress.text + "\u2026")
-    _bar(state, state.progress.fraction, em(16))
+    theme.text(progress.text + "\u2026")
+    _bar(state, progress.fraction, em(16))
     imgui.end()
 
 

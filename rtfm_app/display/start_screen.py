@@ -69,7 +69,7 @@ def draw_start_screen(state: AppState, view: StartView, textures: TextureCache) 
     imgui.begin_group()
     requests += _header(state, viewport.size.x - 2 * margin)
     starters = state.catalogue.starters
-    own_first = bool(state.catalogue.worlds)
+    own_first = any(card.problem is None for card in state.catalogue.worlds)
     if own_first:
         requests += _own_worlds(state, view, columns, textures)
     requests += _section(view, "Starter worlds", starters, columns, textures)
