@@ -50,7 +50,9 @@ def test_flat_means_that_the_last_tenth_is_as_the_first(tmp_path):
     series = Series()
     for frame in range(1000):
         series.add(100.0 if frame < 900 else 150.0, 80.0)
-    assert series.growth(series.milliseconds) == 1.5 and series.growth(series.processor) == 1.0
+    grown = series.growth()
+    assert grown["milliseconds_growth"] == grown["milliseconds_growth_second_half"] == 1.5
+    assert grown["processor_growth"] == 1.0
     thinned = series.thinned()
     assert len(thinned["frame"]) == len(thinned["megabytes"]) == 400
     assert thinned["frame"][-1] == 1000 and thinned["milliseconds"][-1] == 150.0
@@ -98,7 +100,7 @@ def test_places_stay_through_a_walk_and_a_new_start_of_the_program(tmp_path):
     assert found["places_compared"] == 10 and found["places_imagined"] >= 7
     assert found["same_bits_after_reload"] == 1
     assert found["revisit_psnr_reloaded"] == found["revisit_psnr_end"] > 15
-    assert 0.5 < found["resident_growth"] < 1.5
+    assert 0.5 < found["megabytes_growth"] < 1.5
     series = json.loads((tmp_path / "persistence_series.json").read_text())
     assert series["frame"][-1] == 220
     assert (tmp_path / "persistence.png").exists()

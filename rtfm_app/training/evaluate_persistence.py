@@ -77,10 +77,17 @@ class Series:
             thinned[name] = [round(float(np.median(array[group])), 2) for group in groups]
         return thinned
 
-    def growth(self, values: list[float]) -> float:
-        """Median of the last tenth over that of the first: 1 is flat."""
-        tenth = max(1, len(values) // 10)
-        return float(np.median(values[-tenth:]) / np.median(values[:tenth]))
+    def growth(self) -> dict[str, float]:
+        """Median of the last tenth over that of the first, 1 is flat: of all frames, and of the
+        second half of them alone, in which a short walk too has filled its page pool."""
+        grown = {}
+        for name, values in vars(self).items():
+            tenth = max(1, len(values) // 10)
+            last, middle = np.median(values[-tenth:]), len(values) // 2
+            grown[f"{name}_growth"] = float(last / np.median(values[:tenth]))
+            late = np.median(values[middle : middle + tenth])
+            grown[f"{name}_growth_second_half"] = float(last / late)
+        return grown
 
 
 def evaluate_persistence(
@@ -96,7 +103,7 @@ def evaluate_persistence(
 
     Returns:
         `revisit_psnr_N` and `revisit_sharpness_N` (N = 100, 1000, …, `end`, `reloaded`) against
-        the first visit and over the given picture; `*_growth`, last tenth over first;
+        the first visit and over the given picture; `*_growth`, see `Series`;
         `same_bits_after_reload`, 1 if all views are equal bit for bit; counts and sizes.
     Raises:
         ValueError: fewer than 200 frames, or weights that cannot be read.
@@ -201,14 +208,11 @@ class _Walk:
             "places_imagined": sum(imagined),
             "frame_ms_p50": float(np.median(self.series.milliseconds)),
             "frame_ms_p99": float(np.percentile(self.series.milliseconds, 99)),
-            "frame_ms_growth": self.series.growth(self.series.milliseconds),
-            "frame_processor_ms_growth": self.series.growth(self.series.processor),
             "resident_mb_first": self.series.megabytes[0],
             "resident_mb_last": self.series.megabytes[-1],
-            "resident_growth": self.series.growth(self.series.megabytes),
             "frames_stored": stats["frames"],
             "world_mb": stats["size_bytes"] / 1e6,
-        }  # fmt: skip
+        } | self.series.growth()  # fmt: skip
 
     def _frame(self, pose: np.ndarray, velocity: np.ndarray) -> None:
         wall, processor = time.perf_counter(), time.process_time()
