@@ -31,7 +31,7 @@ from ..config import WALK_SPEED, GenerationSettings
 from ..engine import FrameEngine
 from ..geometry import pose_from_yaw_pitch, yaw_pitch_of
 from ..imports.source import WorldSource, build_world
-from ..starters import find_starter, starter_source
+from ..starters import list_starters, starter_source
 from .evaluate_revisit import LEAST_IMAGINED, SAME_DB, is_far_from_stored
 from .metrics import gradient_energy, psnr
 from .persistence_plot import plot_series
@@ -71,7 +71,7 @@ class Series:
         """Medians of neighbouring frames, SERIES_POINTS at most, by the last frame of each."""
         count = len(self.milliseconds)
         groups = np.array_split(np.arange(count), min(count, SERIES_POINTS))
-        thinned = {"frame": [int(group[-1]) + 1 for group in groups]}
+        thinned: dict[str, list[float]] = {"frame": [int(group[-1]) + 1 for group in groups]}
         for name, values in vars(self).items():
             array = np.array(values)
             thinned[name] = [round(float(np.median(array[group])), 2) for group in groups]
@@ -133,7 +133,8 @@ def evaluate_persistence(
 
 def one_picture() -> WorldSource:
     """The first picture of a starter world alone: all the rest is imagined."""
-    source = starter_source(find_starter(STARTER))
+    starter = next(starter for starter in list_starters() if starter.name == STARTER)
+    source = starter_source(starter)
     first = next(iter(source.frames))
     return replace(source, frames=[first], count=1, start_pose=first.camera_to_world)
 
