@@ -9,7 +9,8 @@ from rtfm_app.geometry import invert_pose, pixel_rays, pose_from_yaw_pitch
 from rtfm_app.training.clips import Clip, load_clip, save_clip, split_of
 from rtfm_app.training.data import ClipPool, Shape, make_batch
 from rtfm_app.training.losses import truth_of
-from rtfm_app.training.train import TrainConfig, Trainer, clean_state
+from rtfm_app.training.step import clean_state
+from rtfm_app.training.train import TrainConfig, Trainer
 
 TINY = ModelConfig("tiny", dim=64, depth=1, heads=2, planes=8, refine_channels=16)
 FOV = 1.0

@@ -27,7 +27,8 @@ from .evaluate_office import evaluate_office
 from .evaluate_places import Scores, evaluate_walk
 from .evaluate_worlds import Subject
 from .losses import LossWeights
-from .train import TrainConfig, Trainer, losses_of
+from .step import losses_of
+from .train import TrainConfig, Trainer
 
 VALIDATION_BATCHES = 12
 REPORTED = ("covered_psnr", "covered_gain", "office_psnr", "office_gain", "validation_photometric",

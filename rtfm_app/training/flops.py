@@ -44,15 +44,22 @@ def matching_flops(config: ModelConfig, batch: Batch) -> int:
     return FORWARD_AND_BACKWARD * work
 
 
-@lru_cache
 def target_flops(config: ModelConfig, memory_frames: int) -> int:
-    """Of the denoise pass of one target, forward."""
+    """Of the denoise pass of one target, forward; exactly linear in the memory frames."""
     if memory_frames == 0:
-        return _count(config, _dreamt)
-    flops = _count(config, lambda model: denoise_products(model, memory_frames))
-    if config.pointer:
-        flops += _count(config, lambda model: pointer_products(model, memory_frames))
-    return flops
+        return _dreamt(config)
+    one, two = _target(config, 1), _target(config, 2)
+    return one + (memory_frames - 1) * (two - one)
+
+
+@lru_cache
+def _target(config: ModelConfig, memory_frames: int) -> int:
+    def work(model: FrameModel) -> None:
+        denoise_products(model, memory_frames)
+        if config.pointer:
+            pointer_products(model, memory_frames)
+
+    return _count(config, work)
 
 
 @lru_cache
@@ -69,24 +76,36 @@ def _features(config: ModelConfig) -> int:
     return _count(config, work)
 
 
-@lru_cache
 def _matching_target(config: ModelConfig, memory_frames: int) -> int:
-    def sweep(model: FrameModel) -> None:
+    one, two = _matched(config, 1), _matched(config, 2)
+    return one + (memory_frames - 1) * (two - one)
+
+
+@lru_cache
+def _matched(config: ModelConfig, memory_frames: int) -> int:
+    def work(model: FrameModel) -> None:
         lines = epipolar_lines(empty_views(memory_frames), *model.sweep.grid_shape)
         model.sweep(empty_features(config, memory_frames), lines, model.dtype)
+        pointer_products(model, memory_frames)
 
-    pointing = _count(config, lambda model: pointer_products(model, memory_frames))
-    return _count(config, sweep) + pointing
+    return _count(config, work)
 
 
-def _dreamt(model: FrameModel) -> None:
-    config = model.config
-    tokens = torch.empty(1, config.tokens, config.dim)
-    modulation = model.transformer.modulation(torch.empty(1), torch.empty(1, dtype=torch.long))
-    model.transformer.denoise_pass(tokens, modulation, None, None, model.dtype)
+@lru_cache
+def _dreamt(config: ModelConfig) -> int:
+    def work(model: FrameModel) -> None:
+        tokens = torch.empty(1, config.tokens, config.dim)
+        modulation = model.transformer.modulation(torch.empty(1), torch.empty(1, dtype=torch.long))
+        model.transformer.denoise_pass(tokens, modulation, None, None, model.dtype)
+
+    return _count(config, work)
+
+
+@lru_cache
+def _twin(config: ModelConfig) -> FrameModel:
+    with torch.device("meta"):
+        return FrameModel(config).requires_grad_(False)
 
 
 def _count(config: ModelConfig, work) -> int:
-    with torch.device("meta"):
-        model = FrameModel(config).requires_grad_(False)
-    return count_flops(lambda: work(model))
+    return count_flops(lambda: work(_twin(config)))

@@ -17,14 +17,11 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from torch.nn import functional as F
 
 from ..config import PRESETS, ModelConfig
-from ..model.cameras import epipolar_lines
 from ..model.checkpoint import load_model, save_weights
 from ..model.fast import compile_for_training
-from ..model.frame_model import FrameModel, Pages, Prediction, compose
-from ..model.pointer import read_memory
+from ..model.frame_model import FrameModel
 from .data import MEMORY_COUNTS, Batch, ClipPool, Shape, draw_shape, make_batch
 from .distributed import (
     Share,
@@ -38,7 +35,9 @@ from .distributed import (
     wrapped,
 )
 from .flops import drawing_flops, matching_flops
-from .losses import LossWeights, pointer_losses, state_loss, truth_of
+from .losses import LossWeights
+from .preview import draw_preview
+from .step import draw_times, losses_of, matching_losses_of, with_own_frame
 
 
 @dataclass(frozen=True)
@@ -77,90 +76,9 @@ class TrainConfig:
     sharded: bool = False
 
 
-def encode_memory(model: FrameModel, batch: Batch) -> Pages | None:
-    """Memory pass of a batch, repeated for the targets of each scene."""
-    m, n = batch.memory_count, len(batch.targets)
-    if m == 0:
-        return None
-    valid = batch.memory_valid
-    kv, features = model.encode(batch.memory, valid, batch.memory_cameras)
-    per_scene = n // batch.scenes
-
-    def spread(x: torch.Tensor) -> torch.Tensor:
-        return x.unflatten(0, (batch.scenes, m)).repeat_interleave(per_scene, 0)
-
-    return Pages(
-        tuple(map(spread, kv)), spread(features), spread(batch.memory), spread(valid),
-        spread(batch.memory_cameras.up),
-    )  # fmt: skip
-
-
-def clean_state(targets: torch.Tensor) -> torch.Tensor:
-    """The flow state of pictures (N, 3, H, W): their low-pass (N, 3, H / 4, W / 4)."""
-    return F.avg_pool2d(targets, 4)
-
-
-def draw_times(count: int, generator: torch.Generator) -> torch.Tensor:
-    """Half of the targets at t = 0 (one-step), the rest logit-normal(-0.8, 0.8)."""
-    t = torch.sigmoid(torch.randn(count, generator=generator) * 0.8 - 0.8)
-    return torch.where(torch.rand(count, generator=generator) < 0.5, torch.zeros(count), t)
-
-
-@torch.no_grad()
-def with_own_frame(model: FrameModel, batch: Batch, noise: torch.Tensor) -> Batch:
-    """Self-forcing (arXiv 2506.08009) for the memory: the model draws the first target of each
-    scene, and what it imagined there joins the scene's memory for the other targets."""
-    per_scene = len(batch.targets) // batch.scenes
-    first = torch.arange(batch.scenes) * per_scene
-    rest = torch.arange(len(batch.targets)).reshape(batch.scenes, -1)[:, 1:].flatten()
-    drawn_for = batch.only(first)
-    pages = encode_memory(model, drawn_for)
-    views, cameras = drawn_for.views, drawn_for.target_cameras
-    prediction = model.denoise(noise[first], torch.zeros(batch.scenes), cameras, pages, views)
-    h, w = batch.targets.shape[-2:]
-    drawn, gate, _ = compose(prediction, pages, views, cameras, pages.images.unbind(1), h, w, 0.1)
-    picture = ((drawn.clamp(-1, 1) + 1) * 127.5).round() / 127.5 - 1
-    return batch.only(rest).remembering(batch, first, picture, (gate < 0.65).float())
-
-
-def losses_of(model, batch: Batch, t, noise, weights: LossWeights) -> dict[str, torch.Tensor]:
-    """All losses of one batch by name, unweighted, and their weighted sum as "total"."""
-    truth = truth_of(batch)
-    pages = encode_memory(model, batch)
-    clean = clean_state(batch.targets)
-    level = t[:, None, None, None]
-    state = level * clean + (1 - level) * noise
-    prediction = model.denoise(state, t, batch.target_cameras, pages, batch.views)
-    losses = {"state": state_loss(prediction, clean, t, truth.covered)}
-    if prediction.pointer is not None:
-        h, w = batch.targets.shape[-2:]
-        read, _ = read_memory(prediction.pointer, pages.images.unbind(1), batch.views, h, w)
-        losses |= pointer_losses(prediction, read, batch, truth)
-    losses["total"] = sum(getattr(weights, name) * value for name, value in losses.items())
-    return losses
-
-
-def matching_losses_of(model: FrameModel, batch: Batch, weights: LossWeights):
-    """Losses of the pointer alone, as if the transformer had nothing to say."""
-    m, n = batch.memory_count, len(batch.targets)
-    per_scene = n // batch.scenes
-
-    def spread(x: torch.Tensor) -> torch.Tensor:
-        return x.unflatten(0, (batch.scenes, m)).repeat_interleave(per_scene, 0)
-
-    features = spread(model.features(batch.memory.to(model.dtype)).float())
-    images = spread(batch.memory)
-    lines = epipolar_lines(batch.views, *model.sweep.grid_shape)
-    logits, _ = model.sweep(features, lines, model.dtype)
-    h, w = batch.targets.shape[-2:]
-    pointer = model.pointer_head(
-        None, logits, features, F.avg_pool2d(images.flatten(0, 1), 2).unflatten(0, (n, m)),
-        torch.ones(n, m, 1, h // 2, w // 2), torch.ones(n, m), batch.views, model.dtype,
-    )  # fmt: skip
-    read, _ = read_memory(pointer, images.unbind(1), batch.views, h, w)
-    losses = pointer_losses(Prediction(None, pointer), read, batch, truth_of(batch))
-    losses["total"] = sum(getattr(weights, name) * value for name, value in losses.items())
-    return losses
+def learned_by_muon(name: str, parameter: torch.Tensor) -> bool:
+    """The transformer's matrices; everything else is AdamW's."""
+    return parameter.ndim == 2 and ".blocks." in f".{name}" and "modulation" not in name
 
 
 class Trainer:
@@ -186,10 +104,7 @@ class Trainer:
         self.generator = torch.Generator().manual_seed(config.seed)
         matrices, others = [], []
         for name, parameter in self.model.named_parameters():
-            is_matrix = (
-                parameter.ndim == 2 and ".blocks." in f".{name}" and "modulation" not in name
-            )
-            (matrices if is_matrix else others).append(parameter)
+            (matrices if learned_by_muon(name, parameter) else others).append(parameter)
         self.optimizers = [
             torch.optim.Muon(matrices, lr=config.learning_rate, weight_decay=config.weight_decay,
                              momentum=0.95, ns_steps=3, adjust_lr_fn="match_rms_adamw"),
@@ -253,6 +168,10 @@ class Trainer:
     def loss_weights(self) -> LossWeights:
         undepthed = self.done > 1 - self.config.undepthed
         return LossWeights().without_depth() if undepthed else LossWeights()
+
+    def frozen_twin(self, weights: Path) -> FrameModel:
+        """Another model on this device that does not learn."""
+        return load_model(weights).train().requires_grad_(False).to(self.device)
 
     def make_batch(self, pool: ClipPool, shape: Shape) -> Batch:
         """This process's share of the next global batch."""
@@ -347,7 +266,7 @@ class Trainer:
             ema = full(self.ema)
             if self.share.rank == 0:
                 validation.refresh()
-                preview(self.model.config, ema, validation, self.config.out / "preview.png")
+                draw_preview(self.model.config, ema, validation, self.config.out / "preview.png")
 
     def _log(self, recent: list[dict], elapsed: float) -> None:
         if self.share.rank:
@@ -360,33 +279,6 @@ class Trainer:
         with open(self.config.out / "log.jsonl", "a") as stream:
             stream.write(json.dumps(row) + "\n")
         print(" ".join(f"{k} {v:.4g}" for k, v in row.items()), flush=True)
-
-
-@torch.no_grad()
-def preview(config: ModelConfig, weights: dict, pool: ClipPool, path: Path) -> None:
-    """A grid of samples: memory frames | truth | drawn | remembered | distance."""
-    from PIL import Image
-
-    model = FrameModel(config)
-    model.load_state_dict(weights)
-    rng = np.random.default_rng(7)
-    rows = []
-    for memory in (1, 3, 3, 2, 1, 3):
-        batch = make_batch(pool, Shape(1, 2, memory), rng, augment=False)
-        n, _, h, w = batch.targets.shape
-        pages = encode_memory(model, batch)
-        noise = torch.randn(n, 3, h // 4, w // 4, generator=torch.Generator().manual_seed(1))
-        prediction = model.denoise(noise, torch.zeros(n), batch.target_cameras, pages, batch.views)
-        drawn, gate, _ = compose(
-            prediction, pages, batch.views, batch.target_cameras, pages.images.unbind(1), h, w, 0.0
-        )
-        u = F.interpolate(prediction.pointer.u, size=(h, w))
-        shown = list(batch.memory[:3]) + [torch.zeros_like(drawn[0])] * (3 - min(3, memory))
-        for i in range(n):
-            extra = [(x[i] * 2 - 1).expand(3, -1, -1) for x in (gate, u)]
-            rows.append(torch.cat([*shown, batch.targets[i], drawn[i].clamp(-1, 1), *extra], 2))
-    grid = ((torch.cat(rows, 1).permute(1, 2, 0) + 1) * 127.5).clamp(0, 255).byte().numpy()
-    Image.fromarray(grid).save(path)
 
 
 def parse_family_weights(items: list[str]) -> tuple[tuple[str, float], ...]:
@@ -405,7 +297,7 @@ def parse_family_weights(items: list[str]) -> tuple[tuple[str, float], ...]:
     return tuple(pairs)
 
 
-def run_training(config: TrainConfig) -> None:
+def run_training(config: TrainConfig, kind: type[Trainer] | None = None) -> None:
     """Train until `config.minutes` are used up or SIGTERM asks to stop.
 
     Raises:
@@ -420,7 +312,7 @@ def run_training(config: TrainConfig) -> None:
             "`python -m rtfm_app.worlds.generate`"
         )
     with process_group() as device:
-        trainer = Trainer(config, device)
+        trainer = (kind or Trainer)(config, device)
         if config.compile:
             compile_for_training(trainer.model)
         validation = ClipPool(config.data, "validation")
