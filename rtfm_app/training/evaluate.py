@@ -19,6 +19,7 @@ import torch
 from ..config import GenerationSettings
 from .eval_set import ROLES, Place, load_places
 from .evaluate_office import evaluate_office, evaluate_office_single
+from .evaluate_paint import evaluate_paint
 from .evaluate_persistence import DEFAULT_FRAMES, evaluate_persistence
 from .evaluate_places import Novel, Scores, evaluate_single, evaluate_walk
 from .evaluate_revisit import evaluate_revisit
@@ -26,7 +27,7 @@ from .evaluate_sheets import Sheet
 from .evaluate_worlds import Subject
 from .machine import describe_machine
 
-PARTS = ("office", "covered", "single", "novel", "revisit")
+PARTS = ("office", "covered", "single", "novel", "revisit", "paint")
 PERSISTENCE = "persistence"  # by itself, and only when asked for: it walks for minutes or an hour
 MANY_STEPS = 4
 QUICK_REVISIT = ("gallery", "village", "lake")  # a walk of 18 keyframes each is the slowest part
@@ -74,7 +75,9 @@ def run_eval(
         result = _round(subject, parts, settings, quick, sheets, say)
     if not quick and parts != [PERSISTENCE]:
         more = replace(settings, inter_steps=MANY_STEPS)
-        again = _round(subject, [p for p in parts if p != "novel"], more, False, None, say)
+        again = _round(
+            subject, [p for p in parts if p not in ("novel", "paint")], more, False, None, say
+        )
         result |= {f"{name}_{MANY_STEPS}step": value for name, value in again.items()}
     result = {name: round(float(value), 4) for name, value in result.items()}
     result["seconds"] = round(time.perf_counter() - started, 1)
@@ -115,10 +118,14 @@ def _round(
 ) -> dict:
     """All chosen parts with one group of settings."""
     result: dict[str, float] = {}
-    sheets = {name: Sheet(folder, name) for name in parts if name != "revisit"} if folder else {}
+    sheets: dict[str, Sheet] = {}
+    if folder:
+        sheets = {n: Sheet(folder, n) for n in parts if n not in ("revisit", "paint")}
     if "office" in parts:
         result |= _office(subject, settings, quick, sheets.get("office"), say)
-    wanted = [part for part in parts if part != "office"]
+    if "paint" in parts:
+        result |= evaluate_paint(subject, settings, quick=quick, say=say)
+    wanted = [part for part in parts if part not in ("office", "paint")]
     if wanted:
         result |= _places(subject, wanted, settings, quick, sheets, say)
     for sheet in sheets.values():
