@@ -24,7 +24,7 @@ from .layers import Convolution, Linear, gelu
 from .matching import GROUPS, agreement, rho_of, sample
 
 BORDER_RAMP = 0.12  # share of a memory picture's half width over which it fades to the next one
-EDGE_RAMP = 0.06  # the same, over which it fades to what is imagined
+EDGE_RAMP = 0.03  # the same, over which it fades to what is imagined
 GIVEN_FIRST = 2.0  # a given picture outweighs an imagined one that shows the same by this log-odds
 # Certainty from which a coordinate is used as it is, seen by one memory frame and by several.
 CERTAIN_FROM = (1.0, 0.2)
