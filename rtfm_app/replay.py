@@ -176,9 +176,14 @@ class _Player:
         self._open_engine = open_engine
         self._on_frame = on_frame
         self._number = first - 1
-        self._session: WorldSession | None = None
+        self._open_session: WorldSession | None = None
         self._digest = hashlib.sha256()
         self._report = Report()
+
+    @property
+    def _session(self) -> WorldSession:
+        assert self._open_session is not None, "the first entry opens one"
+        return self._open_session
 
     def play(self, entry: JournalEntry, following: JournalEntry | None) -> None:
         match entry.kind:
@@ -204,7 +209,7 @@ class _Player:
         take_over(self._world, self._copy, next_frame, self._committed)
         world = WorldFile.open(self._copy)
         world.set_state("settings", payload.get("settings") or {})
-        self._session = WorldSession(self._open_engine(world), self._copy)
+        self._open_session = WorldSession(self._open_engine(world), self._copy)
         now = self._session.engine.run_info()
         for name, value in now.items():
             if payload.get(name, value) != value:
@@ -257,7 +262,7 @@ class _Player:
             self._report.remarks.append(text)
 
     def end_session(self) -> None:
-        session, self._session = self._session, None
+        session, self._open_session = self._open_session, None
         if session is not None:
             session.close(None)
 
@@ -278,6 +283,8 @@ class _Player:
 def _same(a: StoredFrame, b: StoredFrame | None) -> bool:
     if b is None or not np.array_equal(a.camera_to_world, b.camera_to_world):
         return False
-    if (a.valid is None) != (b.valid is None) or not np.array_equal(a.image, b.image):
+    if not np.array_equal(a.image, b.image):
         return False
-    return a.valid is None or np.array_equal(a.valid, b.valid)
+    if a.valid is None or b.valid is None:
+        return a.valid is b.valid
+    return np.array_equal(a.valid, b.valid)

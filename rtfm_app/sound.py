@@ -14,6 +14,7 @@ import sys
 import threading
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -92,7 +93,8 @@ def _noise(rng: np.random.Generator, spectrum: np.ndarray) -> np.ndarray:
 def _periodic(rng: np.random.Generator, count: int) -> np.ndarray:
     """Gusts: a slow curve between 0.25 and 1 that ends as it begins."""
     t = np.arange(count) * (2 * math.pi / count)
-    curve = sum(rng.uniform(0.3, 1) * np.sin(k * t + rng.uniform(0, 6.3)) / k for k in (1, 2, 3, 5))
+    waves = [rng.uniform(0.3, 1) * np.sin(k * t + rng.uniform(0, 6.3)) / k for k in (1, 2, 3, 5)]
+    curve = np.sum(waves, axis=0)
     return 0.25 + 0.75 * (curve - curve.min()) / (curve.max() - curve.min())
 
 
@@ -154,11 +156,10 @@ class Sound:
         self._thread: threading.Thread | None = None
         self._enabled = enabled
         self._ready = False
-        self._mixer = None
-        self._wind = None
+        self._mixer: Any = None  # pygame's, once it is open
+        self._wind: Any = None
         self._feet: dict[float, list] = {}
         self._number = 0
-        self._ambience = None
         self._volume = 0.0
 
     def update(self, camera: CameraState | None, volume: float, muted: bool) -> None:
@@ -209,7 +210,7 @@ class Sound:
         if volume == self._volume:
             return
         if self._volume == 0.0:
-            self._ambience = self._wind.play(loops=-1, fade_ms=FADE_MS)
+            self._wind.play(loops=-1, fade_ms=FADE_MS)
         if volume == 0.0:
             self._wind.fadeout(FADE_MS // 4)
         else:
