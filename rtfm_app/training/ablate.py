@@ -4,8 +4,9 @@
 
 Trains every variant from scratch for the same number of target frames with the same seed and
 schedule, evaluates each on the quick covered and office sets and on held-out clips, and writes
-table.json and table.md after every variant. Run again, it goes on where it stopped. One seed and a
-small budget: differences of a few tenths of a decibel are within noise.
+table.json and table.md after every variant, scaling.png once two sizes are done. Run again, it
+goes on where it stopped. One seed and a small budget: differences of a few tenths of a decibel are
+within noise.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from .evaluate_office import evaluate_office
 from .evaluate_places import Scores, evaluate_walk
 from .evaluate_worlds import Subject
 from .losses import LossWeights
+from .scaling_plot import plot_scaling
 from .step import losses_of
 from .train import TrainConfig, Trainer
 
@@ -146,6 +148,11 @@ def ablate(
         budget = f"{targets} target frames each, seed {seed}, {clips} clips"
         _write(out / "table.json", json.dumps({"budget": budget, "results": results}, indent=1))
         _write(out / "table.md", table_of(results, budget))
+        sizes = [n for n in SIZES if n in results]
+        if len(sizes) > 1:
+            points = [(n, results[n]["training_flops"], results[n]["validation_photometric"])
+                      for n in sizes]  # fmt: skip
+            plot_scaling(points, budget, out / "scaling.png")
         print(f"{name}: covered {results[name]['covered_psnr']:.2f} dB", flush=True)
 
 

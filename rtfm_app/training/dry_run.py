@@ -20,7 +20,7 @@ from .train import learned_by_muon
 # Bytes of one number of one token that a block keeps: its input, both norms, q, k, v, attention,
 # the MLP's hidden layer (four times as wide) before and after GELU, in bf16 or float32.
 KEPT_BYTES = 34
-TARGETS_A_PARAMETER = 20.0  # tokens a parameter of a compute-optimal run (arXiv 2203.15556)
+TOKENS_A_PARAMETER = 20.0  # target tokens a parameter of a compute-optimal run (arXiv 2203.15556)
 
 
 def training_estimate(
@@ -49,7 +49,10 @@ def training_estimate(
     state = 4 * (3 * parameters + matrices + 2 * (parameters - matrices))
     frames = targets_a_gpu * (1 + _memory_a_target())
     activations = frames * config.tokens * config.dim * config.depth * KEPT_BYTES
-    budget = TARGETS_A_PARAMETER * parameters / config.tokens
+    # FSDP2 shards the state; weights are gathered once a step and kept until the backward pass.
+    sharded = state / gpus + 4 * parameters
+    room = accelerator.memory_bytes - sharded
+    budget = TOKENS_A_PARAMETER * parameters / config.tokens
     return {
         "parameters": parameters,
         "parameters_by_muon": matrices,
@@ -60,7 +63,8 @@ def training_estimate(
         "state_gb_per_gpu_fsdp": state / gpus / 1e9,
         "activations_gb_per_gpu": activations / 1e9,
         "memory_gb_per_gpu_ddp": (state + activations) / 1e9,
-        "memory_gb_per_gpu_fsdp": (state / gpus + 6 * parameters + activations) / 1e9,
+        "memory_gb_per_gpu_fsdp": (sharded + activations) / 1e9,
+        "targets_per_gpu_that_fit_fsdp": int(max(0, room) * targets_a_gpu // activations),
         "fits_ddp": float(state + activations < accelerator.memory_bytes),
         "predicted_targets_per_s": predicted,
         "budget_targets": budget,
