@@ -1,8 +1,9 @@
 """Is a mark where it belongs? Paint a disc, reload, and look from other sides.
 
-assets/eval/<place>/paint.json names the painted view, the disc's centre in pixels, and up to five
-other views, up to 45 degrees round the mark, each with a mask PNG of where the disc belongs by the
-true distances, occlusion respected (`make_paint_set`).
+assets/paint/<place>/ holds pictures of test places from a half circle round a spot and paint.json:
+their poses, the painted view, the disc's centre in pixels, and up to six other views, up to 48
+degrees round the mark, each with a mask PNG of where the disc belongs by the true distances,
+occlusion respected (`make_paint_set`).
 
     paint_error_px   distance of the mark's centroid from the true one, mean over all views (a mark
                      that is not found, or is farther off, counts as `LOST_PX`)
@@ -26,7 +27,6 @@ from ..engine import FrameEngine
 from ..geometry import check_pose
 from ..memory.world_file import StoredFrame, WorldFile
 from ..resources import asset
-from .eval_set import load_place
 from .evaluate_worlds import HEIGHT, WIDTH, Posed, Subject
 
 PAINT_FILE = "paint.json"
@@ -42,6 +42,7 @@ class PaintTruth:
     """A disc painted at `centre` of a view, and where it belongs in others: poses (4, 4) and masks
     (H, W) bool."""
 
+    memory: tuple[Posed, ...]
     camera_to_world: np.ndarray
     centre: tuple[float, float]
     views: tuple[tuple[np.ndarray, np.ndarray], ...]
@@ -56,8 +57,8 @@ class Found:
 
 
 def disc(centre: tuple[float, float]) -> np.ndarray:
-    """(H, W) bool."""
-    y, x = np.mgrid[:HEIGHT, :WIDTH]
+    """(H, W) bool; `centre` in pixels, 0.5 being the middle of the first."""
+    y, x = np.mgrid[:HEIGHT, :WIDTH] + 0.5
     return np.hypot(x - centre[0], y - centre[1]) < RADIUS
 
 
@@ -69,8 +70,14 @@ def load_truth(folder: Path) -> PaintTruth:
         for entry in described["views"]:
             with Image.open(folder / entry["mask"]) as picture:
                 views.append((check_pose(entry["camera_to_world"]), np.array(picture) > 0))
+        fov = float(described["fov_y_radians"])
+        memory = []
+        for entry in described["memory"]:
+            with Image.open(folder / entry["file"]) as picture:
+                image = np.array(picture.convert("RGB"))
+            memory.append(Posed(image, check_pose(entry["camera_to_world"]), fov))
         pose = check_pose(described["camera_to_world"])
-        return PaintTruth(pose, tuple(described["centre"]), tuple(views))
+        return PaintTruth(tuple(memory), pose, tuple(described["centre"]), tuple(views))
     except (OSError, KeyError, TypeError, json.JSONDecodeError) as error:
         raise ValueError(f"{folder} has no usable {PAINT_FILE}: {error}") from error
 
@@ -78,12 +85,12 @@ def load_truth(folder: Path) -> PaintTruth:
 def evaluate_paint(
     subject: Subject, settings: GenerationSettings, *, quick: bool = False, say=lambda _: None
 ) -> dict[str, float]:
-    """The metrics of the module docstring over all places that have a `paint.json`."""
-    folders = sorted(path.parent for path in asset("eval").glob(f"*/{PAINT_FILE}"))
+    """The metrics of the module docstring over all places."""
+    folders = sorted(path.parent for path in asset("paint").glob(f"*/{PAINT_FILE}"))
     found: list[Found] = []
     for folder in folders[:QUICK_PLACES] if quick else folders:
         say(f"paint {folder.name}")
-        found += paint_place(subject, load_place(folder).memory, load_truth(folder), settings)
+        found += paint_place(subject, load_truth(folder), settings)
     errors = np.array([f.error_px for f in found])
     contrasts = np.array([f.contrast for f in found])
     return {
@@ -95,13 +102,12 @@ def evaluate_paint(
     }
 
 
-def paint_place(
-    subject: Subject, memory: tuple[Posed, ...], truth: PaintTruth, settings: GenerationSettings
-) -> list[Found]:
+def paint_place(subject: Subject, truth: PaintTruth, settings: GenerationSettings) -> list[Found]:
     """Paint in a world of the memory frames, reload it, and find the mark in every view."""
     mark = np.zeros((HEIGHT, WIDTH, 4), np.uint8)
     mark[..., :3] = COLOUR
     mark[..., 3] = disc(truth.centre) * 255
+    memory = truth.memory
     fov = memory[0].fov_y_radians
 
     def drawn(engine: FrameEngine) -> list[np.ndarray]:

@@ -1,9 +1,9 @@
-"""Say where marks belong in the places of the evaluation set, from the true distances.
+"""Draw places in which painting is measured (see `evaluate_paint`), with the truth.
 
-    python -m rtfm_app.training.make_paint_set --set assets/eval
+    python -m rtfm_app.training.make_paint_set --out assets/paint
 
-Adds paint.json and paint-N.png (see `evaluate_paint`) to each place in which a mark can be put on
-something solid that is seen from enough sides. Needs OpenGL; evaluating does not.
+In each place a walker goes half round a spot, a picture every eight degrees. Places that exist are
+skipped. Needs OpenGL; evaluating does not.
 """
 
 from __future__ import annotations
@@ -18,125 +18,134 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from ..geometry import invert_pose, pixel_rays, rotation_angle
+from ..geometry import invert_pose, look_at, pixel_rays, tangents
+from ..worlds.builder import Scene
+from ..worlds.paths import drop_in, pose_of
 from ..worlds.renderer import WorldRenderer
 from ..worlds.scenes import make_scene
-from .eval_set import MASK_REFLECTIVE, Place, load_place
-from .evaluate_paint import PAINT_FILE, RADIUS, disc
+from .eval_set import MASK_REFLECTIVE
+from .evaluate_paint import PAINT_FILE, disc
 from .evaluate_worlds import HEIGHT, WIDTH
-from .make_eval_set import Camera
+from .make_eval_set import Camera, _is_clear
 from .metrics import reprojected
 
-VIEWS, LEAST_VIEWS = 5, 4
-MOST_DEGREES = 45.0
-APART_DEGREES = 4.0
-TRIES = 40  # marks looked at that lie well
+FOV = math.radians(60)
+MEMORY_DEGREES = range(-48, 49, 8)
+VIEW_DEGREES = (-43, -24, -9, 8, 22, 41)
+PAINTED_DEGREES = 5
+LEAST_MEMORY, LEAST_VIEWS = 10, 4
+NEAREST_M, FARTHEST_M = 1.8, 6.5
+TRIES = 60
 
 
-class _Shot:
-    """A view with its true distances."""
-
-    def __init__(self, camera: Camera, pose: np.ndarray):
-        self.pose = pose
-        _, self.depth, self.mask = camera.shoot(pose)
-
-
-def belongs(mark: np.ndarray, painted: _Shot, view: _Shot, fov: float) -> tuple[np.ndarray, float]:
-    """The mark (H, W) as `view` sees it, 0..1, and the share of it that nothing hides."""
-    grid, inside, expected = reprojected(view.depth, view.pose, fov, painted.pose, fov)
-    x = ((grid[..., 0] + 1) * WIDTH - 1) / 2
-    y = ((grid[..., 1] + 1) * HEIGHT - 1) / 2
-    x, y = x.astype(np.float32), y.astype(np.float32)
+def belongs(mark, painted, view) -> tuple[np.ndarray, float]:
+    """The mark (H, W) as `view` sees it, 0..1, and the share of it that nothing hides; both views
+    are (pose, true inverse depth)."""
+    grid, inside, expected = reprojected(view[1], view[0], FOV, painted[0], FOV)
+    x = (((grid[..., 0] + 1) * WIDTH - 1) / 2).astype(np.float32)
+    y = (((grid[..., 1] + 1) * HEIGHT - 1) / 2).astype(np.float32)
     there = cv2.remap(mark.astype(np.float32), x, y, cv2.INTER_LINEAR) * inside
-    depth = cv2.remap(painted.depth, x, y, cv2.INTER_NEAREST)
+    depth = cv2.remap(painted[1], x, y, cv2.INTER_NEAREST)
     same = np.abs(depth - expected) < 0.06 * np.maximum(depth, expected) + 0.004
     return there * same, float((there * same).sum() / max(there.sum(), 1e-6))
 
 
-def choose(place: Place, shots: list[_Shot], fov: float, rng) -> tuple | None:
-    """(painted view, centre, [(angle, pose, mask)]) with the widest views, None if none are."""
-    best, widest, tried = None, 0.0, 0
-    for _ in range(100 * TRIES):
-        if tried == TRIES:
-            break
-        painted = shots[int(rng.integers(len(place.memory), len(shots)))]
-        x, y = int(rng.integers(90, WIDTH - 90)), int(rng.integers(60, HEIGHT - 50))
-        near = np.s_[y - RADIUS : y + RADIUS + 1, x - RADIUS : x + RADIUS + 1]
-        depth = painted.depth[near]
-        solid = not (painted.mask[near] & MASK_REFLECTIVE).any()
-        if not (solid and depth.min() > 1 / 8 and depth.max() < min(1 / 1.5, 1.3 * depth.min())):
-            continue
-        tried += 1
-        views = _views((x, y), painted, shots, fov)
-        angles = [angle for angle, _, _ in views]
-        if len(views) >= LEAST_VIEWS and sum(angles) > widest:
-            best, widest = (painted, (x, y), views), sum(angles)
-    return best
+def find_spot(depth: np.ndarray, mask: np.ndarray, rng) -> tuple[int, int] | None:
+    """A pixel on something solid, neither too near nor too far; None if there is none."""
+    for _ in range(40):
+        x, y = int(rng.integers(130, 382)), int(rng.integers(80, 230))
+        near = np.s_[y - 20 : y + 21, x - 20 : x + 21]
+        low, high = depth[near].min(), depth[near].max()
+        solid = not (mask[near] & MASK_REFLECTIVE).any()
+        if solid and low > 1 / FARTHEST_M and high < min(1 / NEAREST_M, 1.35 * low):
+            return x, y
+    return None
 
 
-def _views(centre, painted: _Shot, shots: list[_Shot], fov: float) -> list:
-    """Up to `VIEWS` other views of the mark, the widest first, none much like another."""
-    x, y = centre
-    ray = pixel_rays(HEIGHT, WIDTH, fov)[y, x] / painted.depth[y, x]
-    point = painted.pose[:3, :3] @ ray + painted.pose[:3, 3]
-    found = []
-    for shot in shots:
-        local = invert_pose(shot.pose)[:3, :3] @ (point - shot.pose[:3, 3])
-        if shot is painted or local[2] > -0.8:
-            continue
-        sides = [s.pose[:3, 3] - point for s in (painted, shot)]
-        cosine = sides[0] @ sides[1] / np.linalg.norm(sides[0]) / np.linalg.norm(sides[1])
-        angle = math.degrees(math.acos(np.clip(cosine, -1, 1)))
-        turned = np.degrees(rotation_angle(painted.pose[:3, :3].T @ shot.pose[:3, :3]))
-        if angle <= MOST_DEGREES and max(angle, turned) >= APART_DEGREES:
-            found.append((angle, shot))
-    found.sort(key=lambda item: -item[0])
-    views: list = []
-    mark = disc(centre)
-    for angle, shot in found:
-        same = [np.linalg.norm(pose[:3, 3] - shot.pose[:3, 3]) < 0.1 for _, pose, _ in views]
-        if any(same) or len(views) == VIEWS:
-            continue
-        mask, visible = belongs(mark, painted, shot, fov)
-        if visible > 0.8 and mask.sum() > 0.3 * mark.sum():
-            views.append((angle, shot.pose, mask))
-    return views
+def orbit(pose: np.ndarray, spot: np.ndarray, degrees: float, rng) -> np.ndarray:
+    """A pose so far round the spot, about as far away, looking about at it."""
+    angle = math.radians(degrees)
+    cosine, sine = math.cos(angle), math.sin(angle)
+    turn = np.array([[cosine, 0, sine], [0, 1, 0], [-sine, 0, cosine]])
+    reach = rng.uniform(0.9, 1.1)
+    away = turn @ (pose[:3, 3] - spot) * (reach, 1.0, reach)
+    return look_at(spot + away, spot + rng.uniform(-0.4, 0.4, 3))
 
 
-def make_paint(renderer: WorldRenderer, folder: Path) -> bool:
-    """Write the truth of one place; False where no mark can be put."""
-    place = load_place(folder)
-    fov = place.memory[0].fov_y_radians
-    renderer.load(make_scene(place.family, place.seed))
-    camera = Camera(renderer, fov)
-    targets = [t.posed for t in place.targets if t.role != "novel"]
-    shots = [_Shot(camera, posed.camera_to_world) for posed in (*place.memory, *targets)]
-    chosen = choose(place, shots, fov, np.random.default_rng([place.seed, 11]))
-    if chosen is None:
+def pixel_of(spot: np.ndarray, pose: np.ndarray) -> tuple[float, float]:
+    local = invert_pose(pose)[:3, :3] @ (spot - pose[:3, 3])
+    tan_x, tan_y = tangents(FOV)
+    x = (local[0] / -local[2] / tan_x + 1) * WIDTH / 2
+    return float(x), float((1 - local[1] / -local[2] / tan_y) * HEIGHT / 2)
+
+
+def make_place(camera: Camera, scene: Scene, rng, folder: Path) -> bool:
+    """Try one place to stand; writes it and returns True when it will do."""
+    pose = pose_of(scene, drop_in(scene, rng))
+    _, depth, mask = camera.shoot(pose)
+    found = find_spot(depth, mask, rng)
+    if found is None:
         return False
-    painted, centre, views = chosen
-    entries = []
-    for number, (angle, pose, mask) in enumerate(views):
-        name = f"paint-{number}.png"
-        Image.fromarray(mask > 0.5).save(folder / name, optimize=True)
-        entries.append({"camera_to_world": pose.tolist(), "mask": name, "degrees": round(angle, 1)})
-    described = {
-        "camera_to_world": painted.pose.tolist(), "centre": list(centre), "views": entries,
-    }  # fmt: skip
-    (folder / PAINT_FILE).write_text(json.dumps(described), encoding="utf-8")
+    x, y = found
+    ray = pixel_rays(HEIGHT, WIDTH, FOV)[y, x] / depth[y, x]
+    spot = pose[:3, 3] + pose[:3, :3] @ ray
+    memory = [p for p in (orbit(pose, spot, d, rng) for d in MEMORY_DEGREES) if _is_clear(scene, p)]
+    views = [(d, orbit(pose, spot, d, rng)) for d in VIEW_DEGREES]
+    views = [(d, p) for d, p in views if _is_clear(scene, p)]
+    if len(memory) < LEAST_MEMORY or len(views) < LEAST_VIEWS:
+        return False
+    painted_pose = orbit(pose, spot, PAINTED_DEGREES, rng)
+    painted = (painted_pose, camera.shoot(painted_pose)[1])
+    centre = pixel_of(spot, painted_pose)
+    mark = disc(centre)
+    masks = []
+    for degrees, view in views:
+        there, visible = belongs(mark, painted, (view, camera.shoot(view)[1]))
+        if visible > 0.7 and there.sum() > 0.25 * mark.sum():
+            masks.append((degrees - PAINTED_DEGREES, view, there > 0.5))
+    if len(masks) < LEAST_VIEWS:
+        return False
+    pictures = [(camera.shoot(p)[0].image, p) for p in memory]
+    write_place(folder, painted_pose, centre, pictures, masks)
     return True
 
 
+def write_place(folder: Path, painted_pose, centre, memory, views) -> None:
+    """`memory`: (picture, pose) each.  `views`: (degrees, pose, mask) each."""
+    folder.mkdir(parents=True, exist_ok=True)
+    described: dict = {
+        "fov_y_radians": FOV, "camera_to_world": painted_pose.tolist(), "centre": list(centre),
+        "memory": [], "views": [],
+    }  # fmt: skip
+    for number, (image, pose) in enumerate(memory):
+        name = f"{number:03d}.jpg"
+        Image.fromarray(image).save(folder / name, quality=90, optimize=True)
+        described["memory"].append({"file": name, "camera_to_world": pose.tolist()})
+    for number, (degrees, pose, mask) in enumerate(views):
+        name = f"view-{number}.png"
+        Image.fromarray(mask).save(folder / name, optimize=True)
+        described["views"].append(
+            {"mask": name, "degrees": degrees, "camera_to_world": pose.tolist()}
+        )
+    (folder / PAINT_FILE).write_text(json.dumps(described), encoding="utf-8")
+
+
 def main() -> None:
-    parser = argparse.ArgumentParser(description="Say where marks belong in the evaluation set.")
-    parser.add_argument("--set", type=Path, required=True)
-    parser.add_argument("--families", default="gallery,village,garden,objects,forest,desert,night")
+    parser = argparse.ArgumentParser(description="Draw places in which painting is measured.")
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--families", default="gallery,village,garden,objects,forest,desert")
+    parser.add_argument("--seed", type=int, default=9)
     arguments = parser.parse_args()
     renderer = WorldRenderer()
-    for folder in sorted(arguments.set.iterdir()):
-        family = folder.name.rsplit("-", 1)[0]
-        if family in arguments.families.split(",") and not (folder / PAINT_FILE).exists():
-            print(folder, make_paint(renderer, folder), flush=True)
+    for family in arguments.families.split(","):
+        folder = arguments.out / f"{family}-{arguments.seed:04d}"
+        if (folder / PAINT_FILE).exists():
+            continue
+        scene = make_scene(family, arguments.seed)
+        renderer.load(scene)
+        camera, rng = Camera(renderer, FOV), np.random.default_rng([arguments.seed, 3])
+        made = any(make_place(camera, scene, rng, folder) for _ in range(TRIES))
+        print(folder, "made" if made else "has no such place", flush=True)
 
 
 if __name__ == "__main__":
