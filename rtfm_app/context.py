@@ -169,8 +169,14 @@ class PageStore:
         valid = F.avg_pool2d(valid, 9, 1, 4, count_include_pad=False)
         return Page(
             tuple(layer[0] for layer in kv), features[0], image[0], valid[0], picture,
-            stored.camera_to_world, tan_y, stored.kind != "generated",
+            stored.camera_to_world, tan_y, self._is_given(frame_id, stored.kind),
         )  # fmt: skip
+
+    def _is_given(self, frame_id: int, kind: str) -> bool:
+        """Whether a frame, or what it is a painted version of, came from outside."""
+        if kind == "edit":
+            kind = self.world.origins().get(frame_id, "seed")
+        return kind != "generated"
 
     def gather(
         self, pose, fov: float, memory: list[Page], anchor: int
