@@ -20,7 +20,7 @@ from .clips import MASK_SHADOW, Clip, load_clip
 from .distributed import Share
 
 MEMORY_COUNTS = (0, 1, 2, 3, 4, 6)
-MEMORY_ODDS = (0.04, 0.26, 0.22, 0.22, 0.2, 0.06)
+MEMORY_ODDS = (0.03, 0.42, 0.2, 0.16, 0.15, 0.04)
 
 
 @dataclass(frozen=True)

@@ -64,7 +64,7 @@ class TrainConfig:
     decay: float = 0.3
     undepthed: float = 0.15
     own_frames: float = 0.25
-    matching: float = 0.3
+    matching: float = 0.2
     ema: float = 0.998
     save_minutes: float = 4.0
     compile: bool = True
