@@ -28,6 +28,7 @@ from .pointer import (
     Refinement,
     _convex_upsample,
     cells,
+    decided,
     local_expectation,
 )
 
@@ -229,7 +230,7 @@ class InferencePointerHead(PointerHead):
         view_logits, inside, gate = self._score_rows(
             u_half, hidden, feature_rows, colours, given, views, dtype
         )
-        gate = gate + _doubled(extra[:, 36:])
+        gate = decided(gate + _doubled(extra[:, 36:]), inside, given)
         return Pointer(logits, sweep_logits, u_quarter, u_half, view_logits, inside, gate)
 
     def _score_rows(self, u, hidden, features, colours: np.ndarray, given, views, dtype):

@@ -25,6 +25,9 @@ from .matching import GROUPS, agreement, rho_of, sample
 
 BORDER_RAMP = 0.12  # share of a memory picture's half width over which it fades to the next one
 EDGE_RAMP = 0.03  # the same, over which it fades to what is imagined
+# Where fewer than two given pictures show a place, the gate decides instead of mixing (factor and
+# shift of its logit): half of one guess and half of another look like a ghost.
+DECIDED = (3.0, 0.5)
 GIVEN_FIRST = 2.0  # a given picture outweighs an imagined one that shows the same by this log-odds
 # Certainty from which a coordinate is used as it is, seen by one memory frame and by several.
 CERTAIN_FROM = (1.0, 0.2)
@@ -178,6 +181,8 @@ class PointerHead(nn.Module):
         gate = gate + F.interpolate(
             extra[:, 36:], scale_factor=2, mode="bilinear", align_corners=False
         )
+        if not self.training:
+            gate = decided(gate, inside, given)
         return Pointer(logits, sweep_logits, u_quarter, u_half, view_logits, inside, gate)
 
     def _silence(self, logits: torch.Tensor) -> torch.Tensor:
@@ -225,6 +230,14 @@ class PointerHead(nn.Module):
             edge = (margin / EDGE_RAMP).clamp(0, 1) * (2 * valid - 1).clamp(0, 1)
             inside_map = edge.reshape(n, m, height, width)
         return view_logits, inside_map, gate
+
+
+def decided(gate: torch.Tensor, inside: torch.Tensor, given: torch.Tensor) -> torch.Tensor:
+    """Gate logits (N, 1, h, w), sharpened where `inside` (N, M, h, w) counts fewer than two frames
+    that are `given` (N, M)."""
+    factor, shift = DECIDED
+    several = (inside * given[:, :, None, None]).sum(1, keepdim=True) > 1.5
+    return torch.where(several, gate, gate * factor + shift)
 
 
 def _settled(u: torch.Tensor, logits: torch.Tensor, given: torch.Tensor, views: Views):
