@@ -77,6 +77,21 @@ def test_high_contrast_and_size_act_on_the_next_frame(window, interface):  # noq
     assert imgui.get_style().font_scale_dpi == 1.5
 
 
+def test_going_back_to_a_size_or_contrast_gives_the_same_style(window, interface):  # noqa: F811
+    def look():
+        style = imgui.get_style()
+        names = [n for n in dir(style) if not n.startswith("_") and not callable(getattr(style, n))]
+        values = {n: getattr(style, n) for n in names}
+        return {n: (v.x, v.y) if hasattr(v, "x") else v for n, v in values.items()}
+
+    theme.apply_style(2.0)
+    before = look()
+    for contrast_now, scale in ((True, 2.0), (False, 1.5), (False, 2.0)):
+        theme.apply_style(scale, high_contrast=contrast_now)
+    assert look() == before
+    theme.apply_style(1.0)
+
+
 def press(window, interface, state, *keys):  # noqa: F811
     """Press and release keys as ImGui sees them; returns what was asked for."""
     requests = []

@@ -2,14 +2,14 @@
 
 import numpy as np
 import pytest
-from test_app import opened, own_folders, play, until, world  # noqa: F401 (fixtures)
+from test_app import SIZE, opened, own_folders, play, until, world  # noqa: F401 (fixtures)
 
 from rtfm_app.display import state as ui
 from rtfm_app.display.bindings_panel import LABELS, axis_label, rebind_axis, rebind_pad
-from rtfm_app.display.overlay import PANELS
+from rtfm_app.display.overlay import PANEL_WIDTH, PANELS
 from rtfm_app.display.window import glfw, imgui
 from rtfm_app.input import HELD, PRESSED, PadState
-from rtfm_app.preferences import LAYOUT_NAME, Preferences, load_preferences
+from rtfm_app.preferences import LAYOUT_NAME, Preferences, config_folder, load_preferences
 
 pytestmark = pytest.mark.gl
 
@@ -114,6 +114,29 @@ def test_m_silences_and_it_is_kept(world):  # noqa: F811
 
     assert play(script, world) == 0
     assert load_preferences()[0].muted
+
+
+def test_a_layout_saved_for_smaller_text_gets_room_for_every_row(world):  # noqa: F811
+    widths = []
+
+    def script(app):
+        yield from opened(app)
+        for _ in range(5):
+            yield
+        panel = imgui.internal.find_window_by_name("Picture")
+        widths.append((panel.size.x, imgui.get_font_size()))
+        if len(widths) == 1:
+            write_layout(app.interface.layout())
+
+    def write_layout(text):
+        config_folder().mkdir(parents=True, exist_ok=True)
+        (config_folder() / LAYOUT_NAME).write_text(text)
+
+    for scale in (0.5, 1.0):
+        assert play(script, world, scale=scale) == 0
+    (small, _), (large, font) = widths
+    room = min(PANEL_WIDTH * font, 0.45 * SIZE[0])
+    assert small < room and large == pytest.approx(room, abs=4)
 
 
 def test_a_panel_that_a_saved_layout_does_not_know_joins_the_others(world, tmp_path):  # noqa: F811

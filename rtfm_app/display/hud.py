@@ -165,12 +165,13 @@ def draw_click_hint(state: AppState, area: Area) -> None:
     imgui.end()
 
 
-def draw_toasts(state: AppState) -> None:
+def draw_toasts(state: AppState, area: Area = None) -> None:
+    """Notices at the top; below the status line where there is one (`area`)."""
     now = time.monotonic()
     toasts = [t for t in state.toasts if t.until > now]
     if not toasts:
         return
-    _place(0.5, 0.0, top=em(0.2))
+    _place(0.5, 0.0, area, top=em(3.0) if area else em(0.2))
     imgui.set_next_window_bg_alpha(theme.veil(0.88))
     imgui.begin("##toasts", None, _PASSIVE)
     for toast in toasts[-4:]:
@@ -181,7 +182,7 @@ def draw_toasts(state: AppState) -> None:
         }[toast.level]
         theme.text(icon, tint)
         imgui.same_line()
-        imgui.push_text_wrap_pos(em(36))
+        imgui.push_text_wrap_pos(min(em(36), area[2] - em(3)) if area else em(36))
         imgui.text_unformatted(toast.text)
         imgui.pop_text_wrap_pos()
     imgui.end()

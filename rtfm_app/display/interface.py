@@ -47,14 +47,14 @@ class Interface:
                 requests = []  # a world is being opened
         else:
             requests = draw_overlay(state, self.overlay, self.textures)
-        requests += draw_notices(state)
+        covering = state.world is not None and state.show_overlay
+        requests += draw_notices(state, self.overlay.area if covering else None)
         requests += draw_quit_hint()
         io = imgui.get_io()
         painting = state.show_overlay and self.overlay.paint.active
         clicked = imgui.is_mouse_clicked(0) and not io.want_capture_mouse
         self.clicked_world = clicked and not painting
         self.python_s = time.perf_counter() - started
-        covering = state.world is not None and state.show_overlay
         self.visible = None
         if covering:
             self.visible = visible_pixels(self.overlay.area, self._window.framebuffer_size)

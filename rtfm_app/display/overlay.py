@@ -41,6 +41,7 @@ class OverlayView:
     by_keyboard: bool = False
     unfocus: bool = False
     arranged: bool = False
+    widened_for: float = 0.0
     area: hud.Area = None
     focused: str | None = None
 
@@ -69,9 +70,9 @@ def draw_overlay(state: AppState, view: OverlayView, textures: TextureCache) -> 
     return requests
 
 
-def draw_notices(state: AppState) -> list:
-    """What is shown over everything, on the start screen too."""
-    hud.draw_toasts(state)
+def draw_notices(state: AppState, area: hud.Area = None) -> list:
+    """What is shown over everything, on the start screen too; `area` is what panels leave free."""
+    hud.draw_toasts(state, area)
     hud.draw_progress(state)
     requests = hud.draw_importing(state) + hud.draw_failure(state)
     return requests + hud.draw_question(state) + hud.draw_choice(state)
@@ -119,6 +120,9 @@ def _draw_panels(state: AppState, view: OverlayView, textures: TextureCache) -> 
             if imgui.is_window_docked():
                 docked.append((imgui.get_window_pos(), imgui.get_window_size()))
         imgui.end()
+    if beside and view.widened_for != em():
+        view.widened_for = em()
+        _widen(beside)
     view.area = _free_area(docked)
     view.world.forgotten += [
         r.frame_id for r in requests if isinstance(r, ChangeFrame) and r.action == "delete"
@@ -143,11 +147,24 @@ def _arrange(dock: int) -> None:
     internal.dock_builder_remove_node(dock)
     internal.dock_builder_add_node(dock, internal.DockNodeFlagsPrivate_.dock_space)
     internal.dock_builder_set_node_size(dock, viewport.size)
-    share = min(em(PANEL_WIDTH) / viewport.size.x, 0.45)
+    share = _panel_width() / viewport.size.x
     split = internal.dock_builder_split_node(dock, imgui.Dir.right, share)
     for name in PANELS:
         internal.dock_builder_dock_window(name, split.id_at_dir)
     internal.dock_builder_finish(dock)
+
+
+def _panel_width() -> float:
+    """So wide that every tab and row fits, but never half of the window."""
+    return min(em(PANEL_WIDTH), 0.45 * imgui.get_main_viewport().size.x)
+
+
+def _widen(dock_id: int) -> None:
+    """Panels from a layout that was saved for smaller text, or with fewer tabs, get room."""
+    node = internal.dock_builder_get_node(dock_id)
+    if node is None or node.parent_node is None or node.size.x >= _panel_width():
+        return
+    internal.dock_builder_set_node_size(dock_id, (_panel_width(), node.size.y))
 
 
 def _free_area(docked: list) -> hud.Area:

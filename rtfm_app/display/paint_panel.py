@@ -76,11 +76,15 @@ def _colour(view: PaintView) -> None:
     if changed:
         view.colour = tuple(colour)
     size = em(1.35)
+    imgui.push_style_color(imgui.Col_.border, theme.FAINT)  # black is seen too
+    imgui.push_style_var(imgui.StyleVar_.frame_border_size, em(0.07))
     for number, swatch in enumerate(SWATCHES):
         if number:
             imgui.same_line(0, em(0.3))
         if imgui.color_button(f"##swatch{number}", (*swatch, 1.0), 0, (size, size)):
             view.colour = swatch
+    imgui.pop_style_var()
+    imgui.pop_style_color()
 
 
 def _slider(label: str, value: float, low: float, high: float, form: str) -> float:

@@ -63,6 +63,7 @@ def apply_style(scale: float, *, high_contrast: bool = False) -> None:
     global _high_contrast
     _high_contrast = high_contrast
     style = imgui.get_style()
+    _reset(style)
     imgui.style_colors_dark()
     style.window_padding = (12, 11)
     style.frame_padding = (8, 4)
@@ -89,6 +90,15 @@ def apply_style(scale: float, *, high_contrast: bool = False) -> None:
     _colors(style)
     style.scale_all_sizes(scale)
     style.font_scale_dpi = scale
+
+
+def _reset(style) -> None:
+    """Every size as ImGui has it; what is not set again would be scaled anew at each change."""
+    fresh = imgui.Style()
+    for name in dir(fresh):
+        value = getattr(fresh, name)
+        if not name.startswith(("_", "font_")) and not callable(value):
+            setattr(style, name, value)
 
 
 def _colors(style) -> None:
