@@ -75,6 +75,7 @@ def _colour(view: PaintView) -> None:
     changed, colour = imgui.color_edit3("##colour", list(view.colour), flags)
     if changed:
         view.colour = tuple(colour)
+    _fill(view.colour)
     size = em(1.35)
     imgui.push_style_color(imgui.Col_.border, theme.FAINT)  # black is seen too
     imgui.push_style_var(imgui.StyleVar_.frame_border_size, em(0.07))
@@ -83,8 +84,21 @@ def _colour(view: PaintView) -> None:
             imgui.same_line(0, em(0.3))
         if imgui.color_button(f"##swatch{number}", (*swatch, 1.0), 0, (size, size)):
             view.colour = swatch
+        _fill(swatch)
     imgui.pop_style_var()
     imgui.pop_style_color()
+
+
+def _fill(colour: tuple) -> None:
+    """The colour of the button before: with large text ImGui leaves some of them empty."""
+    low, high = imgui.get_item_rect_min(), imgui.get_item_rect_max()
+    edge = em(0.1)
+    imgui.get_window_draw_list().add_rect_filled(
+        (low.x + edge, low.y + edge),
+        (high.x - edge, high.y - edge),
+        imgui.color_convert_float4_to_u32((*colour, 1.0)),
+        em(0.2),
+    )
 
 
 def _slider(label: str, value: float, low: float, high: float, form: str) -> float:
