@@ -140,7 +140,7 @@ def drawn_again(path: Path) -> bool:
     """Whether the newest view, with the newest settings, was drawn more than once."""
     with WorldFile.open(path, read_only=True) as world:
         kinds = [e.kind for e in world.journal_entries() if e.kind != "commit"]
-    return kinds[-2:] == ["again", "again"]
+    return kinds[-1:] == ["again"]
 
 
 def position(path: Path) -> np.ndarray:
