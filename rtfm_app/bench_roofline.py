@@ -12,6 +12,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from .config import PRESETS, ModelConfig
 from .model.cameras import Views, epipolar_lines
 from .model.frame_model import Cameras, FrameModel
+from .model.own_distance import OWN_CHANNELS
 
 BF16_BYTES = 2
 WORKSPACE_BYTES = 2e9  # activations, pictures and the framework itself
@@ -115,7 +116,7 @@ def empty_views(memory_frames: int) -> Views:
 
 
 def empty_features(config: ModelConfig, memory_frames: int) -> torch.Tensor:
-    shape = 2 * config.match_channels, config.height // 4, config.width // 4
+    shape = 2 * config.match_channels + OWN_CHANNELS, config.height // 4, config.width // 4
     return torch.empty(1, memory_frames, *shape)
 
 

@@ -24,12 +24,11 @@ from .geometry import check_pose, pixel_rays, scaled_fov, tangents
 from .memory.codec import valid_cells
 from .memory.index import SpatialIndex
 from .memory.world_file import KINDS, StoredFrame, WorldFile
-from .model.cameras import METRES_PER_UNIT
+from .model.cameras import METRES_PER_UNIT, rho_of
 from .model.checkpoint import load_model, weights_sha256
 from .model.fast import prepare
 from .model.fast_compose import Drawn, draw
 from .model.frame_model import Prediction
-from .model.matching import rho_of
 from .model.sampler import NoiseField, generate
 from .resources import asset
 

@@ -23,6 +23,7 @@ from typing import Any
 from . import messages as m
 from .imports.pictures import world_from_image
 from .imports.source import build_world
+from .imports.surroundings import with_surroundings
 from .link import FrameBoard, PoseBoard, PoseStamp, TakenFrame
 from .memory.world_file import SaveError
 from .starters import open_starter
@@ -184,7 +185,7 @@ class Worker:
         self._send(m.Progress(f"Reading {image.name}"))
         try:
             path = free_world_path(image.stem)
-            build_world(path, path.stem, world_from_image(image))
+            build_world(path, path.stem, with_surroundings(world_from_image(image)))
         except REFUSALS as error:
             self._send(m.OpenFailed(image, str(error)))
             return

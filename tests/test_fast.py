@@ -47,7 +47,7 @@ def passes(model, x, flow_time: float, pages=None):
     transformer, count = model.transformer, len(x)
     classes = torch.zeros(count, dtype=torch.long)
     modulation = transformer.modulation(torch.full((count,), flow_time), classes)
-    kv = transformer.memory_pass(x, modulation, torch.float32)
+    kv, _ = transformer.memory_pass(x, modulation, torch.float32)
     prope = None
     if pages is not None:
         generator = torch.Generator().manual_seed(2)

@@ -9,11 +9,10 @@ from torch.nn import functional as F
 
 from rtfm_app.config import PRESETS, ModelConfig
 from rtfm_app.geometry import pose_from_yaw_pitch
-from rtfm_app.model.cameras import METRES_PER_UNIT, epipolar_lines, relative_views
+from rtfm_app.model.cameras import METRES_PER_UNIT, epipolar_lines, relative_views, rho_of, u_of
 from rtfm_app.model.checkpoint import load_model, save_weights
 from rtfm_app.model.fast import prepare
 from rtfm_app.model.frame_model import Cameras, FrameModel, Pages, compose, mirrored
-from rtfm_app.model.matching import rho_of, u_of
 from rtfm_app.model.pointer import full_grid, local_expectation
 from rtfm_app.model.sampler import NoiseField, generate
 from rtfm_app.model.transformer import ExplicitBackwardAttention, head_matrices

@@ -18,6 +18,7 @@ from ..imports.panorama import world_from_panorama
 from ..imports.pictures import world_from_image
 from ..imports.source import WorldSource, build_world
 from ..imports.structure import StructureOptions, world_from_pictures, world_from_video
+from ..imports.surroundings import AUTO, with_surroundings
 from ..imports.transforms import TransformsOptions, world_from_transforms
 from ..memory.export import FORMATS, export_world, import_folder
 from ..memory.world_file import UnreadableWorld, WorldFile, salvage_world, verify_world
@@ -64,6 +65,9 @@ def new(
         None, help="Metres per unit of --transforms; else times the estimated size."
     ),
     up: str | None = typer.Option(None, help="With --transforms: what is up, as X,Y,Z."),
+    surroundings: str | None = typer.Option(
+        None, help="With --image: what lies around it: auto, none, or the name of a panorama."
+    ),
 ) -> None:
     """Make a world from a picture, a panorama, posed pictures, a video or unposed pictures."""
     posed, unposed = transforms is not None, video is not None or images is not None
@@ -78,6 +82,8 @@ def new(
         raise ValueError("--up belongs to --transforms")
     if fov is not None and (posed or panorama is not None):
         raise ValueError("--fov belongs to pictures and videos; the others know theirs")
+    if surroundings is not None and (unposed or not image):
+        raise ValueError("--surroundings belongs to a single --image")
     path = new_world_path(name)
     with report_bar() as report:
         if unposed:
@@ -88,7 +94,7 @@ def new(
                 else world_from_pictures(image or [images], options, report)
             )
         elif image:
-            source = _from_image(image[0], fov)
+            source = _from_image(image[0], fov, surroundings or AUTO)
         elif panorama is not None:
             source = world_from_panorama(panorama)
         else:
@@ -98,11 +104,11 @@ def new(
     _write(path, source)
 
 
-def _from_image(image: Path, fov: float | None) -> WorldSource:
+def _from_image(image: Path, fov: float | None, surroundings: str) -> WorldSource:
     source = world_from_image(image, fov)
     if fov is not None and not math.isclose(source.fov_y_radians, math.radians(fov)):
         print("the picture's EXIF knows the field of view; --fov was not needed", file=sys.stderr)
-    return source
+    return with_surroundings(source, surroundings)
 
 
 def _whole(option: str, number: float | None) -> int:

@@ -11,6 +11,7 @@ from .pictures import world_from_image, world_from_loaded
 from .recognise import ImportRequest
 from .source import WorldSource, build_world
 from .structure import world_from_pictures, world_from_video
+from .surroundings import with_surroundings
 from .transforms import world_from_transforms
 from .video import first_picture
 
@@ -24,7 +25,7 @@ def source_of(request: ImportRequest, report: Report) -> WorldSource:
     path = request.paths[0]
     match request.kind:
         case "picture":
-            return world_from_image(path)
+            return with_surroundings(world_from_image(path))
         case "panorama":
             return world_from_panorama(path)
         case "transforms":
@@ -35,7 +36,7 @@ def source_of(request: ImportRequest, report: Report) -> WorldSource:
             return world_from_pictures(list(request.paths), report=report)
         case "video picture":
             report("Choosing a sharp picture", None)
-            return world_from_loaded(first_picture(path).image, path)
+            return with_surroundings(world_from_loaded(first_picture(path).image, path))
     raise AssertionError(request.kind)
 
 

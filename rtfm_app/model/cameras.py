@@ -2,6 +2,9 @@
 
 Everything is formed in float64 from absolute poses and only then cast, and only relative transforms
 enter the network, so a world works the same ten kilometres from its origin.
+
+The epipolar coordinate u in [0, 1] maps to inverse depth rho (in 1 / 4 m) by
+rho(u) = RHO_SCALE * (exp(RHO_RATE * u) - 1): 0 is infinitely far, 1 half a metre away.
 """
 
 from __future__ import annotations
@@ -14,6 +17,17 @@ import torch
 from ..geometry import ASPECT, invert_pose
 
 METRES_PER_UNIT = 4.0
+RHO_SCALE, RHO_RATE = 0.02, 6.0
+
+
+def rho_of(u: torch.Tensor) -> torch.Tensor:
+    """Inverse depth in 1 / (4 m) of an epipolar coordinate."""
+    return RHO_SCALE * (torch.exp(RHO_RATE * u) - 1)
+
+
+def u_of(rho: torch.Tensor) -> torch.Tensor:
+    """Epipolar coordinate of an inverse depth in 1 / (4 m); inverse of `rho_of`."""
+    return torch.log1p(rho.clamp(min=0) / RHO_SCALE) / RHO_RATE
 
 
 @dataclass(frozen=True)

@@ -16,11 +16,10 @@ import numpy as np
 import torch
 
 from ..device import HostCopy
-from .cameras import Views
+from .cameras import RHO_RATE, RHO_SCALE, Views
 from .fast_mirror import Imagined, Mirror, resize
 from .fast_picture import Level, Readable, read_pixels
 from .frame_model import Cameras, Pages, Prediction, compose, nearest_memory
-from .matching import RHO_RATE, RHO_SCALE
 
 LEAST_SHARE = 1 / 255  # less of a frame than this cannot be seen
 STRIP_ROWS = 48  # what a strip needs fits into a core's own cache

@@ -15,9 +15,10 @@ import numpy as np
 import torch
 from torch.nn import functional as F
 
-from .cameras import EpipolarLines, Views, epipolar_lines
+from .cameras import EpipolarLines, Views, epipolar_lines, rho_of, u_of
 from .layers import Convolution, gelu
-from .matching import APART, GROUPS, PlaneSweep, pairs, rho_of
+from .matching import APART, GROUPS, PlaneSweep, pairs
+from .own_distance import OWN_CHANNELS, evidence, gathered
 from .pointer import (
     BORDER_RAMP,
     CERTAIN_FROM,
@@ -52,12 +53,13 @@ def activated(convolution: Convolution, x: torch.Tensor) -> torch.Tensor:
 
 @dataclass(frozen=True)
 class Places:
-    """Where D x S positions lie in M memory frames: NDC `x` right and `y` up (M, D, S) float32, and
-    `inside` 1 where a frame shows them."""
+    """Where D x S positions lie in M memory frames: NDC `x` right and `y` up (M, D, S) float32,
+    `inside` 1 where a frame shows them, `u` the coordinate at which it would."""
 
     x: torch.Tensor
     y: torch.Tensor
     inside: torch.Tensor
+    u: torch.Tensor
 
 
 def places(lines: EpipolarLines, rho: torch.Tensor) -> Places:
@@ -68,7 +70,7 @@ def places(lines: EpipolarLines, rho: torch.Tensor) -> Places:
     x = (origin[:, 0] + rho * step[:, 0]).mul_(inverse)
     y = (origin[:, 1] + rho * step[:, 1]).mul_(inverse)
     inside = (depth > 0.02) & (torch.maximum(x.abs(), y.abs()) < 1)
-    return Places(x, y, inside.float())
+    return Places(x, y, inside.float(), u_of(rho * inverse).clamp_(max=1.5))
 
 
 class Rows:
@@ -89,16 +91,16 @@ class Rows:
 
 
 class FeatureRows(Rows):
-    """Rows of the coarse and of the fine features (`FeatureNet`) of the memory frames."""
+    """Rows of the coarse and of the fine features (`FeatureNet`) of the memory frames; both end in
+    the frames' own distance."""
 
     def of(self, features: torch.Tensor) -> tuple[np.ndarray, np.ndarray]:
         joined = super().of(features)
         if self._split is not joined:
             self._split = joined
-            half = joined.shape[3] // 2
-            self._parts = tuple(
-                np.ascontiguousarray(part) for part in (joined[..., :half], joined[..., half:])
-            )
+            half = joined.shape[3] // 2 + 1
+            own, fine = joined[..., half - OWN_CHANNELS : half], joined[..., half:]
+            self._parts = np.ascontiguousarray(joined[..., :half]), np.concatenate([fine, own], -1)
         return self._parts
 
     _split: np.ndarray | None = None
@@ -117,13 +119,14 @@ def read(rows: np.ndarray, where: Places) -> torch.Tensor:
 
 
 def agreement_of_rows(sampled: torch.Tensor, inside: torch.Tensor, dtype: torch.dtype):
-    """`matching.agreement` of sampled (M, D, S, C), which is overwritten, and inside (M, D, S).
-    Squares are summed by groups in products of `dtype`: narrow ones are three times faster in bf16.
+    """`matching.agreement` of sampled (M, D, S, C + 2), which is overwritten, and inside (M, D, S);
+    the last two channels, a frame's own distance, are left out. Squares are summed by groups in
+    products of `dtype`: narrow ones are three times faster in bf16.
 
     Returns:
         mean (D, S, C), variance and distance of the best pair (GROUPS, D, S).
     """
-    groups = group_means(sampled.shape[3]).to(dtype)
+    groups = group_means(sampled.shape[3] - OWN_CHANNELS, OWN_CHANNELS).to(dtype)
     total = inside.sum(0).clamp(min=1e-3).reciprocal_()[..., None]
     sampled.mul_(inside[..., None])
     best = torch.full((*inside.shape[1:], GROUPS), APART)
@@ -135,13 +138,29 @@ def agreement_of_rows(sampled: torch.Tensor, inside: torch.Tensor, dtype: torch.
     # Of zeros and ones, so the weights need not be squared.
     squares = sampled.square_().sum(0).mul_(total).sub_(mean * mean).clamp_(min=0)
     variance = (squares.to(dtype) @ groups).float()
+    mean = mean[..., :-OWN_CHANNELS]
     return mean, variance.permute(2, 0, 1), best.permute(2, 0, 1)
 
 
-def group_means(channels: int) -> torch.Tensor:
-    """(C, GROUPS): a product with it takes the mean over each group of neighbouring channels."""
+def group_means(channels: int, ignored: int = 0) -> torch.Tensor:
+    """(C + ignored, GROUPS): a product with it takes the mean over each group of neighbouring
+    channels, without the last `ignored`."""
     each = channels // GROUPS
-    return torch.eye(GROUPS).repeat_interleave(each, 0) / each
+    means = torch.eye(GROUPS).repeat_interleave(each, 0) / each
+    return F.pad(means, (0, 0, 0, ignored))
+
+
+def own_evidence(sampled: torch.Tensor, where: Places) -> tuple[torch.Tensor, torch.Tensor]:
+    """`own_distance.evidence` of rows (M, D, S, C + 2): fit and side (M, D, S)."""
+    own = sampled[..., -OWN_CHANNELS:].permute(0, 3, 1, 2)[None]
+    fit, side = evidence(own, where.u[None])
+    return fit[0], side[0]
+
+
+def own_evidence_of_all(sampled: torch.Tensor, where: Places) -> torch.Tensor:
+    """`own_distance.gathered` of `own_evidence`: (3, D, S)."""
+    fit, side = own_evidence(sampled, where)
+    return gathered(fit[None], side[None], where.inside[None])[0]
 
 
 class InferencePlaneSweep(PlaneSweep):
@@ -167,10 +186,12 @@ class InferencePlaneSweep(PlaneSweep):
         rows, columns = self.grid_shape
         where = places(lines, rho_of(self.candidates)[:, None])
         coarse, _ = self.rows.of(features)
-        mean, variance, best = agreement_of_rows(read(coarse, where), where.inside, dtype)
+        sampled = read(coarse, where)
+        expected = own_evidence_of_all(sampled, where)
+        mean, variance, best = agreement_of_rows(sampled, where.inside, dtype)
         seen = where.inside.mean(0)
         comparable = (where.inside.sum(0) > 1.5).float()
-        volume = torch.cat([variance, best, seen[None], comparable[None]])
+        volume = torch.cat([variance, best, seen[None], comparable[None], expected])
         logits = self._regularised(volume.reshape(1, -1, len(seen), rows, columns).to(dtype))
         share = logits[0].flatten(1).softmax(0)
         expected = (mean * share[..., None]).sum(0)
@@ -189,14 +210,16 @@ class InferencePlaneSweep(PlaneSweep):
 
 class InferenceRefinement(Refinement):
     def of_rows(self, u, context, hidden, features: np.ndarray, lines: EpipolarLines, dtype):
-        """`forward` of one target; features in rows (M, h, w, C)."""
+        """`forward` of one target; features and own distance in rows (M, h, w, C + 2)."""
         height, width = u.shape[2:]
         where = places(lines, rho_of((u.flatten() + self.offsets[0]).clamp_(0, 1)))
-        mean, variance, best = agreement_of_rows(read(features, where), where.inside, dtype)
+        sampled = read(features, where)
+        expected = own_evidence_of_all(sampled, where)
+        mean, variance, best = agreement_of_rows(sampled, where.inside, dtype)
         middle = mean[len(mean) // 2].t()
-        evidence = [variance.flatten(0, 1), best.mean(0), where.inside.mean(0), middle]
-        evidence = torch.cat(evidence).reshape(1, -1, height, width)
-        x = torch.cat([evidence.to(dtype), context, u.to(dtype), hidden], 1)
+        found = [variance.flatten(0, 1), best.mean(0), where.inside.mean(0), middle]
+        found = torch.cat([*found, expected.flatten(0, 1)]).reshape(1, -1, height, width)
+        x = torch.cat([found.to(dtype), context, u.to(dtype), hidden], 1)
         x = activated(self.first, x)
         x = activated(self.second, x).add_(x)
         out = self.last(x).float()
@@ -238,7 +261,9 @@ class InferencePointerHead(PointerHead):
         height, width = u.shape[2:]
         m = views.count
         where = places(epipolar_lines(views, height, width), rho_of(u).reshape(1, -1))
-        sampled = read(features, where)[:, 0]
+        sampled = read(features, where)
+        fits = torch.stack(own_evidence(sampled, where), -1)[:, 0]
+        sampled = sampled[:, 0, :, :-OWN_CHANNELS]
         colour = read(colours, where)[:, 0]
         valid, colour = colour[..., 3], colour[..., :3]
         ok = where.inside[:, 0] * (valid > 0.5)
@@ -253,7 +278,8 @@ class InferencePointerHead(PointerHead):
         closeness = torch.stack([near, facing], -1)[:, None].expand(m, height * width, 2)
         hints = self.hint(hidden).repeat_interleave(2, 2).repeat_interleave(2, 3)
         hints = hints[0].flatten(1).t().expand(m, -1, -1)
-        x = torch.cat([p.to(dtype) for p in (colour, sampled, apart, closeness, off, hints)], 2)
+        parts = (colour, sampled, apart, closeness, off, hints, fits)
+        x = torch.cat([p.to(dtype) for p in parts], 2)
         x = activated(self.score1, x.view(m, height, width, -1).permute(0, 3, 1, 2))
         x = activated(self.score2, x).add_(x)
         scores = self.score3(x).float()

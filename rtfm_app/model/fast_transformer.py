@@ -76,7 +76,7 @@ class InferenceTransformer(Transformer):
             self.remembered[key] = super().modulation(t, classes)
         return self.remembered[key]
 
-    def memory_pass(self, x, modulation, dtype) -> tuple[torch.Tensor, ...]:
+    def memory_pass(self, x, modulation, dtype) -> tuple[tuple[torch.Tensor, ...], torch.Tensor]:
         if len(x) > 1:
             return super().memory_pass(x, modulation, dtype)
         pages = []
@@ -86,7 +86,7 @@ class InferenceTransformer(Transformer):
             pages.append(torch.stack([k, v])[None])
             if len(pages) < len(self.blocks):
                 x = block.finish_one(x, _attend(q, k, v), m, self.cos, self.sin)
-        return tuple(pages)
+        return tuple(pages), x[None]
 
     def denoise_pass(self, x, modulation, pages, prope, dtype):
         if len(x) > 1:

@@ -22,8 +22,9 @@ from torch.nn import functional as F
 from ..config import ModelConfig
 from .cameras import Views, epipolar_lines
 from .layers import Linear
-from .matching import FeatureNet, PlaneSweep
+from .matching import FeatureNet, PlaneSweep, with_own
 from .mirror import mirrored_reading, read_mirrored
+from .own_distance import OwnDistance
 from .pointer import Pointer, PointerHead, cells, read_memory
 from .transformer import Transformer
 
@@ -45,7 +46,7 @@ class Pages:
 
     Attributes:
         kv: one tensor (N, M, 2, heads, T, D / heads) per block.
-        features: (N, M, C, H / 4, W / 4).
+        features: (N, M, 2 C + 2, H / 4, W / 4), `matching.with_own`.
         images: (N, M, 3, H, W) in [-1, 1], model resolution; valid: (N, M, 1, H, W).
         up: (N, M, 3) the world's +Y in each memory camera's axes.
         given: (N, M) 1 for given pictures, 0 for what the model imagined; None = all given.
@@ -99,6 +100,7 @@ class FrameModel(nn.Module):
         self.state_head = Linear(dim, 3 * (patch // 4) ** 2)
         nn.init.zeros_(self.state_head.weight)
         self.features = FeatureNet(config)
+        self.own_distance = OwnDistance(config)
         self.sweep = PlaneSweep(config)
         self.embed_cues = Linear(4 * self.sweep.outputs, dim)
         self.pointer_head = PointerHead(config)
@@ -118,15 +120,21 @@ class FrameModel(nn.Module):
         Args:
             images: (F, 3, H, W) in [-1, 1].  valid: (F, 1, H, W), 0 where pixels must not be read.
         Returns:
-            kv, a tensor (F, 2, heads, T, D / heads) per block, and features (F, C, H / 4, W / 4).
+            kv, a tensor (F, 2, heads, T, D / heads) per block, and features (F, 2 C + 2, H / 4,
+            W / 4) for the pointer (`matching.with_own`).
         """
         config = self.config
         patches = _patches(torch.cat([images, valid * 2 - 1], 1), config.patch)
         x = self.embed_memory(patches.to(self.dtype)).float() + self._camera_tokens(cameras, 1)
         ones = torch.ones(len(images), device=images.device)
         classes = ones.long() * 0 if classes is None else classes
-        kv = self.transformer.memory_pass(x, self.transformer.modulation(ones, classes), self.dtype)
-        return kv, self.features(images.to(self.dtype)).float()
+        modulation = self.transformer.modulation(ones, classes)
+        kv, x = self.transformer.memory_pass(x, modulation, self.dtype)
+        images = images.to(self.dtype)
+        features = self.features(images)
+        tokens = F.layer_norm(x, (config.dim,)).to(self.dtype)
+        own = self.own_distance(tokens, features, images)
+        return kv, with_own(features.float(), own)
 
     def denoise(
         self,

@@ -5,9 +5,6 @@ candidate would put them; content that is really there looks alike in those fram
 agreement cue of MVSNet 1804.02505 and MVSplat 2403.14627). Convolutions over candidates and rays
 then settle what the features alone leave open. With a single memory frame there is nothing to
 compare and the transformer's own judgement decides.
-
-The epipolar coordinate u in [0, 1] maps to inverse depth rho (in 1 / 4 m) by
-rho(u) = RHO_SCALE * (exp(RHO_RATE * u) - 1): 0 is infinitely far, 1 half a metre away.
 """
 
 from __future__ import annotations
@@ -19,22 +16,12 @@ from torch import nn
 from torch.nn import functional as F
 
 from ..config import ModelConfig
-from .cameras import EpipolarLines
+from .cameras import EpipolarLines, rho_of
 from .layers import Convolution, Convolution3d, gelu
+from .own_distance import OWN_CHANNELS, evidence, expected_coordinate, gathered
 
-RHO_SCALE, RHO_RATE = 0.02, 6.0
 GROUPS = 4
 APART = 4.0  # distance of two features that are not both seen
-
-
-def rho_of(u: torch.Tensor) -> torch.Tensor:
-    """Inverse depth in 1 / (4 m) of an epipolar coordinate."""
-    return RHO_SCALE * (torch.exp(RHO_RATE * u) - 1)
-
-
-def u_of(rho: torch.Tensor) -> torch.Tensor:
-    """Epipolar coordinate of an inverse depth in 1 / (4 m); inverse of `rho_of`."""
-    return torch.log1p(rho.clamp(min=0) / RHO_SCALE) / RHO_RATE
 
 
 class FeatureNet(nn.Module):
@@ -64,6 +51,19 @@ class FeatureNet(nn.Module):
         coarse = normalised(_twice(self.coarse(wide)))
         fine = normalised(self.fine(x + _twice(self.lateral(wide))))
         return torch.cat([coarse, fine], 1)
+
+
+def with_own(features: torch.Tensor, own: torch.Tensor) -> torch.Tensor:
+    """What a page keeps for the pointer (…, 2 C + 2, h, w): coarse features, the frame's own
+    distance (`OwnDistance`), fine features."""
+    coarse, fine = features.chunk(2, -3)
+    return torch.cat([coarse, own, fine], -3)
+
+
+def own_of(features: torch.Tensor) -> torch.Tensor:
+    """The frame's own distance (…, 2, h, w) in what a page keeps."""
+    coarse = (features.shape[-3] - OWN_CHANNELS) // 2
+    return features.narrow(-3, coarse, OWN_CHANNELS)
 
 
 def _twice(x: torch.Tensor) -> torch.Tensor:
@@ -131,7 +131,7 @@ class PlaneSweep(nn.Module):
         self.planes, self.channels = config.planes, config.match_channels
         self.grid_shape = (config.height // 8, config.width // 8)
         volume = config.volume_channels
-        self.first = Convolution3d(2 * GROUPS + 2, volume, 1)
+        self.first = Convolution3d(2 * GROUPS + 2 + 3, volume, 1)
         self.second = Convolution3d(volume, volume)
         self.third = Convolution3d(volume, volume)
         self.last = Convolution3d(volume, 2, 1)
@@ -143,7 +143,7 @@ class PlaneSweep(nn.Module):
         self.register_buffer("candidates", torch.linspace(0, 1, config.planes), persistent=False)
 
     def forward(self, features: torch.Tensor, lines: EpipolarLines, dtype: torch.dtype):
-        """features (N, M, 2 C, h, w), lines of the 1/8 grid (S rays).
+        """features (N, M, 2 C + 2, h, w) of `with_own`, lines of the 1/8 grid (S rays).
 
         Returns:
             logits (N, D, H / 8, W / 8) over the candidates,
@@ -153,12 +153,14 @@ class PlaneSweep(nn.Module):
         rho = rho_of(self.candidates)[None, None, :, None]
         grid, inside = lines.at(rho)
         seen_by = inside.to(features.dtype)
-        coarse = sample(features[:, :, : self.channels], grid)
+        read = sample(features[:, :, : self.channels + OWN_CHANNELS], grid)
+        coarse, own = read[:, :, : self.channels], read[:, :, self.channels :]
         mean, variance, best = self.agreement(coarse, seen_by)
+        expected_of_page = gathered(*evidence(own, expected_coordinate(lines, rho)), seen_by)
         n, c, d, s = mean.shape
         seen = seen_by.mean(1, keepdim=True)
         comparable = (seen_by.sum(1, keepdim=True) > 1.5).to(mean.dtype)
-        volume = torch.cat([variance, best, seen, comparable], 1)
+        volume = torch.cat([variance, best, seen, comparable, expected_of_page], 1)
         logits = self._regularised(volume.reshape(n, -1, d, rows, columns).to(dtype))
         share = logits.flatten(2).softmax(1)
         expected = (mean * share[:, None]).sum(2)

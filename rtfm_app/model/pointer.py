@@ -19,9 +19,10 @@ from torch import nn
 from torch.nn import functional as F
 
 from ..config import ModelConfig
-from .cameras import Views, epipolar_lines
+from .cameras import Views, epipolar_lines, rho_of
 from .layers import Convolution, Linear, gelu
-from .matching import GROUPS, agreement, rho_of, sample
+from .matching import GROUPS, agreement, sample
+from .own_distance import OWN_CHANNELS, evidence, expected_coordinate, gathered
 
 BORDER_RAMP = 0.12  # share of a memory picture's half width over which it fades to the next one
 EDGE_RAMP = 0.03  # the same, over which it fades to what is imagined
@@ -94,14 +95,15 @@ class Refinement(nn.Module):
         super().__init__()
         self.step, self.reach = step, max(offsets)
         self.register_buffer("offsets", torch.tensor(offsets)[None, :, None] * step, False)
-        self.first = Convolution(len(offsets) * (GROUPS + 2) + given, width)
+        self.first = Convolution(len(offsets) * (GROUPS + 2 + 3) + given, width)
         self.second = Convolution(width, width)
         self.last = Convolution(width, out)
         nn.init.normal_(self.last.weight, std=0.01)
         nn.init.zeros_(self.last.bias)
 
     def forward(self, u, context, hidden, features, views: Views, dtype):
-        """u (N, 1, h, w), context (N, C, h, w), hidden of the last step, features (N, M, C, h, w).
+        """u (N, 1, h, w), context (N, C, h, w), hidden of the last step, features (N, M, 2 + C, h,
+        w): own distance and fine features of the pages.
 
         Returns:
             the moved u, the hidden features (N, width, h, w) and further outputs.
@@ -110,13 +112,17 @@ class Refinement(nn.Module):
         lines = epipolar_lines(views, height, width)
         # Where to look is not learned from what is found there: only from losses on u itself.
         around = (u.detach().flatten(2) + self.offsets).clamp(0, 1)
-        grid, inside = lines.at(rho_of(around)[:, None])
+        rho = rho_of(around)[:, None]
+        grid, inside = lines.at(rho)
         seen_by = inside.to(features.dtype)
-        mean, variance, best = self.agreement(sample(features, grid), seen_by)
+        read = sample(features, grid)
+        own, fine = read[:, :, :OWN_CHANNELS], read[:, :, OWN_CHANNELS:]
+        mean, variance, best = self.agreement(fine, seen_by)
         middle = mean[:, :, self.offsets.shape[1] // 2]
-        evidence = [variance.flatten(1, 2), best.mean(1), seen_by.mean(1), middle]
-        evidence = torch.cat(evidence, 1).reshape(n, -1, height, width)
-        x = torch.cat([evidence.to(dtype), context.to(dtype), u.to(dtype), hidden], 1)
+        expected = gathered(*evidence(own, expected_coordinate(lines, rho)), seen_by)
+        found = [variance.flatten(1, 2), best.mean(1), seen_by.mean(1), middle]
+        found = torch.cat([*found, expected.flatten(1, 2)], 1).reshape(n, -1, height, width)
+        x = torch.cat([found.to(dtype), context.to(dtype), u.to(dtype), hidden], 1)
         x = gelu(self.first(x))
         x = x + gelu(self.second(x))
         out = self.last(x).float()
@@ -141,7 +147,7 @@ class PointerHead(nn.Module):
                 Refinement(LOCAL_OFFSETS[1], self.step, given + width, width, 1 + 36 + 1),
             ]
         )
-        self.score1 = Convolution(3 + features + GROUPS + 2 + 3 + 8, 16)
+        self.score1 = Convolution(3 + features + GROUPS + 2 + 3 + 8 + 2, 16)
         self.score2 = Convolution(16, 16)
         self.score3 = Convolution(16, 2)
         self.hint = Convolution(width, 8, 1)
@@ -153,8 +159,8 @@ class PointerHead(nn.Module):
         self, tokens, sweep_logits, features, images_half, valid_half, given, views: Views, dtype
     ):
         """tokens (N, T, D), None to judge by the memory's agreement alone; sweep_logits
-        (N, D, H / 8, W / 8); features (N, M, 2 C, H / 4, W / 4); images_half (N, M, 3, H / 2,
-        W / 2) memory pictures; valid_half (N, M, 1, H / 2, W / 2); given (N, M), 1 for pictures
+        (N, D, H / 8, W / 8); features (N, M, 2 C + 2, H / 4, W / 4) of `with_own`; images_half
+        (N, M, 3, H / 2, W / 2) memory pictures; valid_half (N, M, 1, H / 2, W / 2); given (N, M), 1 for pictures
         from outside."""
         config = self.config
         rows, columns = config.tokens_shape
@@ -165,7 +171,7 @@ class PointerHead(nn.Module):
         candidates = torch.linspace(0, 1, config.planes, device=logits.device)
         u = local_expectation(logits, candidates)
         u = F.interpolate(u, scale_factor=2, mode="bilinear", align_corners=False)
-        fine = features[:, :, config.match_channels :]
+        fine = features[:, :, config.match_channels :]  # behind the frames' own distance
         hidden = context.to(dtype)[:, :0]
         for refine in self.refinements:
             u, hidden, extra = refine(u, context, hidden, fine, views, dtype)
@@ -194,8 +200,13 @@ class PointerHead(nn.Module):
         n, _, height, width = u.shape
         m = views.count
         lines = epipolar_lines(views, height, width)
-        grid, inside = lines.at(rho_of(u.detach()).flatten(2)[:, None])
-        sampled = sample(features, grid)[:, :, :, 0]
+        rho = rho_of(u.detach()).flatten(2)[:, None]
+        grid, inside = lines.at(rho)
+        read = sample(features, grid)
+        fits = torch.stack(evidence(read[:, :, :OWN_CHANNELS], expected_coordinate(lines, rho)), 2)[
+            :, :, :, 0
+        ]
+        sampled = read[:, :, OWN_CHANNELS:, 0]
         colour = sample(images_half, grid)[:, :, :, 0]
         valid = sample(valid_half, grid)[:, :, 0, 0]
         ok = inside[:, :, 0].float() * (valid > 0.5)
@@ -212,7 +223,7 @@ class PointerHead(nn.Module):
         hints = F.interpolate(self.hint(hidden), scale_factor=2, mode="nearest").float()
         hints = hints.flatten(2)[:, None].expand(n, m, 8, height * width)
         x = torch.cat(
-            [colour, sampled, apart, closeness, (colour - mean_colour).abs(), hints], 2
+            [colour, sampled, apart, closeness, (colour - mean_colour).abs(), hints, fits], 2
         ).reshape(n * m, -1, height, width)
         x = gelu(self.score1(x.to(dtype)))
         x = gelu(self.score2(x)) + x

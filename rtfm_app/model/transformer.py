@@ -142,16 +142,16 @@ class Transformer(nn.Module):
         keep = (classes > 0).float()[:, None]
         return (embedded + keep * self.classes(classes)).float().reshape(-1, 6, self.config.dim)
 
-    def memory_pass(self, x, modulation, dtype) -> tuple[torch.Tensor, ...]:
-        """x (N, T, D) -> the KV page of each frame, a tensor (N, 2, H, T, D / H) per block. The
-        last block's output is not used: only its keys and values are."""
+    def memory_pass(self, x, modulation, dtype) -> tuple[tuple[torch.Tensor, ...], torch.Tensor]:
+        """x (N, T, D) -> the KV page of each frame, a tensor (N, 2, H, T, D / H) per block, and
+        the tokens (N, T, D) that reach the last block: of that only keys and values are used."""
         pages = []
         for index, block in enumerate(self.blocks):
             q, k, v = block.project(x, modulation, self.cos, self.sin, dtype)
             pages.append(torch.stack([k, v], 1))
             if index + 1 < len(self.blocks):
                 x = block.finish(x, self.attend(q, k, v), modulation, self.cos, self.sin)
-        return tuple(pages)
+        return tuple(pages), x
 
     def denoise_pass(self, x, modulation, pages, prope, dtype):
         """x (N, T, D) target tokens, pages a tensor (N, M, 2, H, T, D / H) per block or None, prope

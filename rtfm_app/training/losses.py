@@ -7,16 +7,18 @@ known distance. Distances are measured in pixels of the memory frame (256 wide).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch.nn import functional as F
 
-from ..model.cameras import epipolar_lines
+from ..model.cameras import epipolar_lines, rho_of, u_of
 from ..model.frame_model import Prediction
-from ..model.matching import rho_of, sample, u_of
+from ..model.matching import sample
 from .data import Batch
 from .distributed import share_of_total
+
+OWN_CHANGE = 5.0  # weight of changes beside the likelihood
 
 
 @dataclass(frozen=True)
@@ -28,10 +30,11 @@ class LossWeights:
     coordinate: float = 0.06
     gate: float = 0.3
     smooth: float = 8.0
+    own: float = 0.2
 
     def without_depth(self) -> LossWeights:
         """Weights of the last stage: nothing is taught by known distance but the gate."""
-        return LossWeights(self.photometric, self.state, 0.0, 0.0, 0.0, self.gate, self.smooth)
+        return replace(self, planes=0.0, sweep=0.0, coordinate=0.0, own=0.0)
 
 
 @dataclass(frozen=True)
@@ -102,7 +105,7 @@ def pointer_losses(prediction: Prediction, read: torch.Tensor, batch: Batch, tru
     huber = F.huber_loss(pixels, torch.zeros_like(pixels), reduction="none", delta=1.0)
     weight = truth.visible.float() * taught
     shift = (pointer.u - truth.u).abs()
-    comparable = (truth.visible.sum(1, keepdim=True) > 1.5).float()
+    seen = truth.visible.any(1, keepdim=True).float()
     coarse_u = F.interpolate(truth.u, scale_factor=0.5, mode="area")
     coarse_known = F.interpolate(taught, scale_factor=0.5, mode="area")
     return {
@@ -111,7 +114,7 @@ def pointer_losses(prediction: Prediction, read: torch.Tensor, batch: Batch, tru
         + 8 * _mean(shift, taught)
         + 4 * _mean((pointer.u_coarse - coarse_u).abs(), (coarse_known > 0.99).float()),
         "planes": _plane_loss(pointer.logits, truth.u, taught),
-        "sweep": _plane_loss(pointer.sweep_logits, truth.u, taught * comparable),
+        "sweep": _plane_loss(pointer.sweep_logits, truth.u, taught * seen),
         "smooth": _smoothness(pointer.u, batch.targets),
         "gate": _mean(
             F.binary_cross_entropy_with_logits(pointer.gate_logit, truth.covered, reduction="none"),
@@ -151,3 +154,27 @@ def state_loss(prediction: Prediction, clean, t, covered: torch.Tensor) -> torch
     unseen = 1 - F.interpolate(covered, size=clean.shape[-2:], mode="area")
     weight = (0.15 + 0.85 * unseen) / (1 - t).clamp(min=0.3)[:, None, None, None]
     return ((prediction.state - clean).square() * weight).mean()
+
+
+def own_loss(own: torch.Tensor, rho: torch.Tensor) -> torch.Tensor:
+    """How well frames know their own distances: Laplace likelihood, and agreement of the changes
+    between cells (gradient matching as in MiDaS, 1907.01341) so that edges are sharp.
+
+    Args:
+        own: (F, 2, h, w) of `OwnDistance`.  rho: (F, 1, 2 h, 2 w), NaN where unknown.
+    """
+    known = rho.isfinite()
+    u = u_of(torch.nan_to_num(rho, nan=0.0))
+    found, scale = F.interpolate(own, scale_factor=2, mode="nearest").chunk(2, 1)
+    error = (found - u) * known
+    likelihood = _mean(error.abs() / scale.exp() + scale, known.float())
+    error = F.avg_pool2d(error, 2)
+    whole = F.avg_pool2d(known.float(), 2) > 0.99
+    change = own.new_zeros(())
+    for axis in (2, 3):
+        for step in (1, 2, 4):
+            length = error.shape[axis] - step
+            both = whole.narrow(axis, step, length) & whole.narrow(axis, 0, length)
+            apart = error.narrow(axis, step, length) - error.narrow(axis, 0, length)
+            change = change + _mean(apart.abs(), both.float())
+    return likelihood + OWN_CHANGE * change

@@ -6,10 +6,12 @@ import torch
 from torch.nn import functional as F
 
 from ..model.cameras import epipolar_lines
-from ..model.frame_model import FrameModel, Pages, Prediction, compose
+from ..model.frame_model import Cameras, FrameModel, Pages, Prediction, compose
+from ..model.matching import own_of, with_own
+from ..model.own_distance import unknown_distance
 from ..model.pointer import read_memory
 from .data import Batch
-from .losses import LossWeights, pointer_losses, state_loss, truth_of
+from .losses import LossWeights, own_loss, pointer_losses, state_loss, truth_of
 
 
 def encode_memory(model: FrameModel, batch: Batch) -> Pages | None:
@@ -71,6 +73,8 @@ def losses_of(model, batch: Batch, t, noise, weights: LossWeights) -> dict[str, 
         h, w = batch.targets.shape[-2:]
         read, _ = read_memory(prediction.pointer, pages.images.unbind(1), batch.views, h, w)
         losses |= pointer_losses(prediction, read, batch, truth)
+        features = pages.features[:: len(batch.targets) // batch.scenes]
+        losses["own"] = own_loss(own_of(features).flatten(0, 1), batch.memory_rho.flatten(0, 1))
     losses["total"] = sum(getattr(weights, name) * value for name, value in losses.items())
     return losses
 
@@ -84,6 +88,7 @@ def matching_losses_of(model: FrameModel, batch: Batch, weights: LossWeights):
         return x.unflatten(0, (batch.scenes, m)).repeat_interleave(per_scene, 0)
 
     features = spread(model.features(batch.memory.to(model.dtype)).float())
+    features = with_own(features, unknown_distance(features))
     images = spread(batch.memory)
     lines = epipolar_lines(batch.views, *model.sweep.grid_shape)
     logits, _ = model.sweep(features, lines, model.dtype)
@@ -95,4 +100,18 @@ def matching_losses_of(model: FrameModel, batch: Batch, weights: LossWeights):
     read, _ = read_memory(pointer, images.unbind(1), batch.views, h, w)
     losses = pointer_losses(Prediction(None, pointer), read, batch, truth_of(batch))
     losses["total"] = sum(getattr(weights, name) * value for name, value in losses.items())
+    return losses
+
+
+def own_losses_of(model: FrameModel, batch: Batch, weights: LossWeights):
+    """Losses of what every frame of a batch, memory and targets, says of its own distances."""
+    images = torch.cat([batch.memory, batch.targets])
+    cameras, others = batch.memory_cameras, batch.target_cameras
+    cameras = Cameras(
+        torch.cat([cameras.tangents, others.tangents]), torch.cat([cameras.up, others.up])
+    )
+    rho = torch.cat([batch.memory_rho.flatten(0, 1), batch.rho])
+    _, features = model.encode(images, torch.ones_like(images[:, :1]), cameras)
+    losses = {"own": own_loss(own_of(features), rho)}
+    losses["total"] = weights.own * losses["own"]
     return losses

@@ -34,10 +34,10 @@ from .distributed import (
     sharded_like,
     wrapped,
 )
-from .flops import drawing_flops, matching_flops
+from .flops import FORWARD_AND_BACKWARD, drawing_flops, matching_flops, memory_flops
 from .losses import LossWeights
 from .preview import draw_preview
-from .step import draw_times, losses_of, matching_losses_of, with_own_frame
+from .step import draw_times, losses_of, matching_losses_of, own_losses_of, with_own_frame
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,8 @@ class TrainConfig:
     learning rate falls to zero, in the last share `undepthed` known distance teaches nothing but
     the gate. A share `own_frames` of the batches remembers a frame that the model drew itself.
     In a share `matching` of the steps only features, plane sweep and pointer head learn, without
-    the transformer: three times as many targets a second for what needs no understanding.
+    the transformer: three times as many targets a second for what needs no understanding. In a
+    share `own_distance` only the memory pass and what it says of a frame's own distances learn.
 
     `targets` are those of the global batch. With `total_targets` the run's length is that many
     target frames and not `minutes`. `model` takes the place of the preset. `most_memory` caps the
@@ -64,7 +65,8 @@ class TrainConfig:
     decay: float = 0.3
     undepthed: float = 0.15
     own_frames: float = 0.25
-    matching: float = 0.2
+    matching: float = 0.1
+    own_distance: float = 0.2
     ema: float = 0.998
     save_minutes: float = 4.0
     compile: bool = True
@@ -187,6 +189,13 @@ class Trainer:
         losses = self.compute(matching_losses_of, batch, self.loss_weights())
         return losses, len(batch.targets), matching_flops(self.model.config, batch)
 
+    def own_losses(self, pool: ClipPool) -> tuple[dict[str, torch.Tensor], int, int]:
+        """The same of a step of the frames' own distances; every frame counts as a target."""
+        batch = self.make_batch(pool, Shape(2 * self.config.targets // 4, 2, 2))
+        losses = self.compute(own_losses_of, batch, self.loss_weights())
+        frames = len(batch.targets) + len(batch.memory)
+        return losses, frames, FORWARD_AND_BACKWARD * frames * memory_flops(self.model.config)
+
     def drawing_losses(self, pool: ClipPool) -> tuple[dict[str, torch.Tensor], int, int]:
         """The same of a step that trains everything."""
         batch = self.make_batch(pool, draw_shape(self.rng, self.config.targets))
@@ -205,15 +214,24 @@ class Trainer:
         flops = drawing_flops(self.model.config, batch, batch.scenes * batch.imagined)
         return losses, len(batch.targets), flops
 
+    def _drawn_step(self):
+        """What this step trains; what known distance teaches alone ends with it."""
+        place = self.rng.random()
+        if place < self.config.matching:
+            return self.matching_losses
+        own = self.loss_weights().own > 0
+        if own and place < self.config.matching + self.config.own_distance:
+            return self.own_losses
+        return self.drawing_losses
+
     def train_step(self, pool: ClipPool) -> dict[str, float]:
         rate = self.learning_rate()
         for optimizer in self.optimizers:
             for group in optimizer.param_groups:
                 group["lr"] = rate
             optimizer.zero_grad()
-        only_matching = self.rng.random() < self.config.matching and self.model.config.pointer
+        step = self._drawn_step() if self.model.config.pointer else self.drawing_losses
         with nullcontext() if self.device.type == "cpu" else self.device:
-            step = self.matching_losses if only_matching else self.drawing_losses
             losses, n, flops = step(pool)
             losses["total"].backward()
         norm = full(torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0))
