@@ -1,6 +1,9 @@
 """What `fast.prepare` puts in the plain model's place, held to the plain model."""
 
 import copy
+import os
+import platform
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -11,6 +14,7 @@ from rtfm_app.config import ModelConfig
 from rtfm_app.geometry import pose_from_yaw_pitch
 from rtfm_app.model.cameras import relative_views
 from rtfm_app.model.fast import best_precision, prepare
+from rtfm_app.model.fast_kernels import SOURCE, kernels
 from rtfm_app.model.fast_memory import keep_freed_memory
 from rtfm_app.model.fast_transformer import activated
 from rtfm_app.model.frame_model import FrameModel, Pages
@@ -37,9 +41,23 @@ def plain():
     return model
 
 
-@pytest.fixture(scope="module")
-def fast(plain):
-    return prepare(copy.deepcopy(plain), CPU, torch.float32)
+@pytest.fixture(scope="module", params=["torch", "kernels"])
+def fast(plain, request):
+    """As prepared without and with a C compiler."""
+    native = request.param == "kernels"
+    if native and kernels(torch.float32) is None:
+        pytest.skip("no C compiler here")
+    return prepare(copy.deepcopy(plain), CPU, torch.float32, native)
+
+
+@pytest.fixture
+def fresh_kernels(tmp_path, monkeypatch):
+    """Nothing is compiled or remembered yet; only what a test puts there is on the PATH."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setenv("PATH", str(tmp_path / "bin"))
+    kernels.cache_clear()
+    yield tmp_path
+    kernels.cache_clear()
 
 
 def passes(model, x, flow_time: float, pages=None):
@@ -143,3 +161,49 @@ def test_prepared_weights_multiply_as_the_plain_ones_do(plain):
 def test_freed_memory_may_be_kept_more_than_once():
     assert keep_freed_memory() == keep_freed_memory()
     assert torch.ones(1 << 20).sum() == 1 << 20
+
+
+def put_compiler(folder, script: str) -> None:
+    (folder / "bin").mkdir(exist_ok=True)
+    compiler = folder / "bin" / "cc"
+    compiler.write_text(f"#!/bin/sh\n{script}\n", encoding="utf-8")
+    compiler.chmod(0o755)
+
+
+@pytest.mark.skipif(platform.system() != "Linux", reason="puts a script in the compiler's place")
+def test_without_a_working_compiler_the_plain_way_is_taken(fresh_kernels, plain, caplog):
+    assert kernels(torch.float32) is None
+    assert not caplog.records
+    kernels.cache_clear()
+    put_compiler(fresh_kernels, "exit 1")
+    assert kernels(torch.float32) is None
+    assert "no compiled kernels" in caplog.text
+    x = torch.randn(1, 144, 64)
+    slow = prepare(copy.deepcopy(plain), CPU, torch.float32)
+    assert torch.allclose(passes(plain, x, 0.3)[1], passes(slow, x, 0.3)[1], atol=1e-4)
+
+
+@pytest.mark.skipif(shutil.which("cc") is None, reason="needs a C compiler")
+def test_compiled_kernels_are_kept(fresh_kernels):
+    real = shutil.which("cc", path=os.defpath)
+    log = fresh_kernels / "calls"
+    put_compiler(fresh_kernels, f'PATH={os.defpath}; echo "$@" >> {log}; exec {real} "$@"')
+    for _ in range(2):
+        assert kernels(torch.float32) is not None
+        kernels.cache_clear()
+    compiled = [call for call in log.read_text().splitlines() if str(SOURCE) in call]
+    assert len(compiled) == 1
+
+
+@pytest.mark.skipif(kernels(torch.bfloat16) is None, reason="needs a C compiler")
+def test_kernels_in_bf16_agree_with_torch_in_bf16(plain):
+    ways = [prepare(copy.deepcopy(plain), CPU, torch.bfloat16, native) for native in (False, True)]
+    pages, views, cameras = remembered(plain, 3)
+    pages = replace(pages, kv=tuple(layer.bfloat16() for layer in pages.kv))
+    state = torch.randn(1, 3, 36, 64, generator=torch.Generator().manual_seed(5))
+    slow, quick = (way.denoise(state, torch.zeros(1), cameras, pages, views) for way in ways)
+    wanted = plain.denoise(state, torch.zeros(1), cameras, remembered(plain, 3)[0], views)
+    for read in (lambda p: p.state, lambda p: p.pointer.sweep_logits, lambda p: p.pointer.logits):
+        rounding = (read(slow) - read(wanted)).abs().mean()
+        assert rounding > 0
+        assert (read(quick) - read(wanted)).abs().mean() < 1.2 * rounding

@@ -23,7 +23,9 @@ from .fast_head import (
     InferenceRefinement,
     Rows,
 )
+from .fast_kernels import kernels
 from .fast_memory import keep_freed_memory
+from .fast_native import put_kernels
 from .fast_transformer import InferenceBlock, InferenceTransformer, PackedLinear
 from .frame_model import FrameModel
 from .layers import Convolution, Convolution3d, Linear
@@ -64,9 +66,13 @@ def _seconds(work: Callable[[], object]) -> float:
 
 
 def prepare(
-    model: FrameModel, device: torch.device, precision: torch.dtype | None = None
+    model: FrameModel,
+    device: torch.device,
+    precision: torch.dtype | None = None,
+    native: bool = True,
 ) -> FrameModel:
-    """Ready a loaded model for inference on `device`; `precision` None takes the best."""
+    """Ready a loaded model for inference on `device`; `precision` None takes the best. On CPUs,
+    `native` has what lies between the matrix products compiled where there is a C compiler."""
     model = model.eval().requires_grad_(False).to(device)
     precision = precision or best_precision(device)
     for module in model.modules():
@@ -76,13 +82,13 @@ def prepare(
     model.__class__ = InferenceModel
     model.precision = precision
     if device.type == "cpu":
-        _prepare_for_cpu(model)
+        _prepare_for_cpu(model, native)
     if device.type == "cuda":
         prepare_for_cuda(model.transformer, precision)
     return model
 
 
-def _prepare_for_cpu(model: FrameModel) -> None:
+def _prepare_for_cpu(model: InferenceModel, native: bool) -> None:
     keep_freed_memory()
     cv2.setNumThreads(torch.get_num_threads())  # else OpenCV takes the display's core too
     model.transformer.__class__ = InferenceTransformer
@@ -98,6 +104,9 @@ def _prepare_for_cpu(model: FrameModel) -> None:
         block.__class__ = InferenceBlock
     if model.precision == best_precision(CPU) == torch.bfloat16:
         _pack(model)
+    compiled = kernels(model.precision) if native else None
+    if compiled is not None:
+        put_kernels(model, compiled)
 
 
 def _pack(model: InferenceModel) -> None:

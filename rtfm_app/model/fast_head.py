@@ -211,6 +211,15 @@ class InferencePlaneSweep(PlaneSweep):
 class InferenceRefinement(Refinement):
     def of_rows(self, u, context, hidden, features: np.ndarray, lines: EpipolarLines, dtype):
         """`forward` of one target; features and own distance in rows (M, h, w, C + 2)."""
+        x = self.evidence(u, context, hidden, features, lines, dtype)
+        x = activated(self.first, x)
+        x = activated(self.second, x).add_(x)
+        out = self.last(x).float()
+        moved = u + torch.tanh(out[:, :1]) * self.reach * self.step
+        return moved.clamp(0, 1), x, out[:, 1:]
+
+    def evidence(self, u, context, hidden, features, lines, dtype) -> torch.Tensor:
+        """What the convolutions see, (1, channels, h, w)."""
         height, width = u.shape[2:]
         where = places(lines, rho_of((u.flatten() + self.offsets[0]).clamp_(0, 1)))
         sampled = read(features, where)
@@ -219,12 +228,7 @@ class InferenceRefinement(Refinement):
         middle = mean[len(mean) // 2].t()
         found = [variance.flatten(0, 1), best.mean(0), where.inside.mean(0), middle]
         found = torch.cat([*found, expected.flatten(0, 1)]).reshape(1, -1, height, width)
-        x = torch.cat([found.to(dtype), context, u.to(dtype), hidden], 1)
-        x = activated(self.first, x)
-        x = activated(self.second, x).add_(x)
-        out = self.last(x).float()
-        moved = u + torch.tanh(out[:, :1]) * self.reach * self.step
-        return moved.clamp(0, 1), x, out[:, 1:]
+        return torch.cat([found.to(dtype), context, u.to(dtype), hidden], 1)
 
 
 class InferencePointerHead(PointerHead):

@@ -160,8 +160,8 @@ class PointerHead(nn.Module):
     ):
         """tokens (N, T, D), None to judge by the memory's agreement alone; sweep_logits
         (N, D, H / 8, W / 8); features (N, M, 2 C + 2, H / 4, W / 4) of `with_own`; images_half
-        (N, M, 3, H / 2, W / 2) memory pictures; valid_half (N, M, 1, H / 2, W / 2); given (N, M), 1 for pictures
-        from outside."""
+        (N, M, 3, H / 2, W / 2) memory pictures; valid_half (N, M, 1, H / 2, W / 2); given (N, M),
+        1 for pictures from outside."""
         config = self.config
         rows, columns = config.tokens_shape
         logits, context = sweep_logits, self._silence(sweep_logits)

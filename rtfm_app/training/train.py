@@ -63,9 +63,9 @@ class TrainConfig:
     weight_decay: float = 0.01
     warmup_steps: int = 100
     decay: float = 0.3
-    undepthed: float = 0.15
+    undepthed: float = 0.1
     own_frames: float = 0.25
-    matching: float = 0.1
+    matching: float = 0.15
     own_distance: float = 0.2
     ema: float = 0.998
     save_minutes: float = 4.0

@@ -1,0 +1,98 @@
+"""`fast_kernels.c`, compiled for this machine when it is first needed and kept for the next time.
+
+A frame is some thousand small operations, each too short for what it costs to start and to carry
+its result through memory; the C file does in a dozen passes what lies between the matrix products.
+Any C compiler will do and takes about a second, once. Without one (`kernels` is None then), or with
+RTFM_KERNELS=off, the same is done by torch and OpenCV, and takes longer.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import hashlib
+import logging
+import os
+import platform
+import shutil
+import subprocess
+import tempfile
+from functools import lru_cache
+from pathlib import Path
+
+import platformdirs
+import torch
+
+SOURCE = Path(__file__).with_name("fast_kernels.c")
+FLAGS = ("-O3", "-march=native", "-fno-math-errno", "-fno-trapping-math", "-fPIC", "-shared", "-w")
+COMPILE_SECONDS = 60
+MOST_FRAMES = 32  # memory frames that fit the kernels' own arrays
+
+
+class Kernels:
+    """The compiled functions, called with tensors, whole numbers and floats as the C file says."""
+
+    def __init__(self, library: Path, precision: torch.dtype):
+        self.precision = precision
+        self._library = ctypes.CDLL(str(library))
+
+    def __call__(self, name: str, *arguments: torch.Tensor | int | float | None) -> None:
+        self._library[name](*[_passed(argument) for argument in arguments])
+
+
+def _passed(argument: torch.Tensor | int | float | None):
+    if isinstance(argument, torch.Tensor):
+        assert argument.is_contiguous(), (argument.shape, argument.stride())
+        return ctypes.c_void_p(argument.data_ptr())
+    return ctypes.c_float(argument) if isinstance(argument, float) else argument
+
+
+@lru_cache
+def kernels(precision: torch.dtype) -> Kernels | None:
+    """The kernels for a model in `precision`; None where they cannot be had."""
+    compiler = next(filter(None, map(shutil.which, ("cc", "gcc", "clang"))), None)
+    if compiler is None or os.environ.get("RTFM_KERNELS") == "off":
+        return None
+    if precision not in (torch.bfloat16, torch.float32):
+        return None
+    flags = [*FLAGS, *(["-DBF16"] if precision == torch.bfloat16 else [])]
+    try:
+        folder = platformdirs.user_cache_path("rtfm") / "kernels"
+        library = folder / f"{_key(compiler, flags)}.so"
+        if not library.exists():
+            folder.mkdir(parents=True, exist_ok=True)
+            _compile(compiler, flags, library)
+        return Kernels(library, precision)
+    except (OSError, subprocess.SubprocessError) as error:
+        logging.getLogger(__name__).warning("slower frames: no compiled kernels (%s)", error)
+        return None
+
+
+def _key(compiler: str, flags: list[str]) -> str:
+    """Changes with the source, the compiler and the processor."""
+    version = _output([compiler, "--version"])
+    processor = f"{platform.machine()} {platform.processor()}"
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.exists():
+        lines = cpuinfo.read_text(encoding="utf-8", errors="replace").splitlines()
+        processor += next((line for line in lines if line.startswith(("flags", "Features"))), "")
+    parts = [SOURCE.read_text(encoding="utf-8"), version, *flags, processor]
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:24]
+
+
+def _compile(compiler: str, flags: list[str], library: Path) -> None:
+    """With OpenMP, whose threads are torch's own, or without where the compiler has none."""
+    with tempfile.TemporaryDirectory(dir=library.parent) as folder:
+        made = Path(folder) / "kernels.so"
+        command = [compiler, *flags, str(SOURCE), "-o", str(made), "-lm"]
+        try:
+            _output([*command, "-fopenmp"])
+        except subprocess.CalledProcessError:
+            _output(command)
+        os.replace(made, library)
+
+
+def _output(command: list[str]) -> str:
+    done = subprocess.run(
+        command, capture_output=True, text=True, timeout=COMPILE_SECONDS, check=True
+    )
+    return done.stdout

@@ -1,0 +1,207 @@
+"""The classes of `fast_transformer` and `fast_head` with everything between their matrix products
+done by compiled kernels. Whatever the kernels do not cover takes the way of those classes, which
+are the twins of the parity tests.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from .cameras import EpipolarLines, epipolar_lines, rho_of
+from .fast_head import (
+    InferencePlaneSweep,
+    InferencePointerHead,
+    InferenceRefinement,
+    activated,
+)
+from .fast_kernels import MOST_FRAMES, Kernels
+from .fast_transformer import InferenceTransformer
+from .fast_transformer import activated as activated_linear
+from .pointer import BORDER_RAMP, EDGE_RAMP, GIVEN_FIRST
+
+
+class NativeTransformer(InferenceTransformer):
+    kernels: Kernels
+
+    def memory_pass(self, x, modulation, dtype) -> tuple[tuple[torch.Tensor, ...], torch.Tensor]:
+        if len(x) > 1:
+            return super().memory_pass(x, modulation, dtype)
+        passing = _Passing(self, x[0], modulation)
+        pages = []
+        for index in range(len(self.blocks)):
+            q, kv = passing.project(index, 1)
+            pages.append(kv[None])
+            if len(pages) < len(self.blocks):
+                passing.finish(index, q, kv)
+        return tuple(pages), passing.x[None]
+
+    def denoise_pass(self, x, modulation, pages, prope, dtype):
+        if len(x) > 1:
+            return super().denoise_pass(x, modulation, pages, prope, dtype)
+        passing = _Passing(self, x[0], modulation)
+        transforms = None if prope is None else prope[0].contiguous()
+        for index in range(len(self.blocks)):
+            page = None if pages is None else pages[index][0].contiguous()
+            frames = 0 if page is None else len(page)
+            q, kv = passing.project(index, frames + 1)
+            if page is not None:
+                heads, tokens, width = q.shape
+                self.kernels("remember", frames, heads, tokens, width, page, transforms, kv)
+            passing.finish(index, q, kv)
+        return passing.x[None]
+
+
+class _Passing:
+    """One target's tokens (T, D) on their way through the blocks."""
+
+    def __init__(self, transformer: NativeTransformer, x: torch.Tensor, modulation: torch.Tensor):
+        self.blocks, self.kernels = transformer.blocks, transformer.kernels
+        self.angles = transformer.cos, transformer.sin
+        self.x, self.m = x.clone(), transformer._modulations(modulation)
+        self.heads = transformer.config.heads
+        self.y = torch.empty(x.shape, dtype=self.kernels.precision)
+        self._norm(None, None, self.m[0, 1], self.m[0, 0])
+
+    def _norm(self, change, gain, scale, shift) -> None:
+        """Add a change to the tokens and make `y` of them, the next product's input."""
+        y = None if scale is None else self.y
+        self.kernels("residual_norm", *self.x.shape, self.x, change, gain, scale, shift, y)
+
+    def project(self, index: int, frames: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """Queries (H, T, d); keys and values (2, H, frames * T, d), the target's own in front."""
+        block, (tokens, dim) = self.blocks[index], self.x.shape
+        width = dim // self.heads
+        qkv = block.qkv(self.y)
+        q = qkv.new_empty(self.heads, tokens, width)
+        kv = qkv.new_empty(2, self.heads, frames * tokens, width)
+        scales = block.q_scale * width**-0.5, block.k_scale
+        self.kernels(
+            "split_heads", tokens, self.heads, width, qkv, *scales, *self.angles, q, kv[0], kv[1],
+            frames * tokens,
+        )  # fmt: skip
+        return q, kv
+
+    def finish(self, index: int, q: torch.Tensor, kv: torch.Tensor) -> None:
+        """Attention over the keys and values, then the MLP."""
+        block, m, (tokens, dim) = self.blocks[index], self.m, self.x.shape
+        scores = torch.bmm(q, kv[0].transpose(1, 2))
+        sums = torch.empty(self.heads, tokens)
+        self.kernels("exp_rows", self.heads * tokens, scores.shape[2], scores, sums)
+        attended = torch.bmm(scores, kv[1])
+        joined = self.y
+        width = dim // self.heads
+        self.kernels("join_heads", tokens, self.heads, width, attended, sums, *self.angles, joined)
+        self._norm(block.out(joined), m[index, 2], m[index, 4], m[index, 3])
+        change = block.down(activated_linear(block.up, self.y))
+        last = index + 1 == len(self.blocks)
+        scale, shift = (None, None) if last else (m[index + 1, 1], m[index + 1, 0])
+        self._norm(change, m[index, 5], scale, shift)
+
+
+def _rows(features: np.ndarray) -> torch.Tensor:
+    return torch.from_numpy(features)
+
+
+def _memory(features: np.ndarray, lines: EpipolarLines) -> tuple:
+    """The kernels' first arguments: memory frames with features and own distance in rows (M, h, w,
+    18), seen by the rays of one target."""
+    count, height, width, _ = features.shape
+    origin, step = lines.origin[0].contiguous(), lines.step[0].contiguous()
+    return count, origin.shape[2], height, width, origin, step, _rows(features)
+
+
+def _fits(features: np.ndarray) -> bool:
+    return len(features) <= MOST_FRAMES and features.shape[3] == 18
+
+
+class NativePlaneSweep(InferencePlaneSweep):
+    kernels: Kernels
+
+    def _sweep(self, features: torch.Tensor, lines: EpipolarLines, dtype: torch.dtype):
+        coarse, _ = self.rows.of(features)
+        if not _fits(coarse):
+            return super()._sweep(features, lines, dtype)
+        (rows, columns), planes = self.grid_shape, self.planes
+        rays = rows * columns
+        volume = torch.empty(planes, rays, 13, dtype=dtype)
+        mean, seen = torch.empty(planes, rays, 16), torch.empty(planes, rays)
+        rho = rho_of(self.candidates)
+        self.kernels("sweep", *_memory(coarse, lines), planes, rho, volume, mean, seen)
+        volume = volume.view(1, planes, rows, columns, 13).permute(0, 4, 1, 2, 3)
+        logits = self._regularised(volume).contiguous()
+        cues = torch.empty(self.outputs, rays)
+        self.kernels("sweep_cues", planes, rays, logits, mean, seen, cues)
+        return logits, cues.view(1, -1, rows, columns)
+
+
+class NativeRefinement(InferenceRefinement):
+    kernels: Kernels
+
+    def evidence(self, u, context, hidden, features: np.ndarray, lines: EpipolarLines, dtype):
+        if not _fits(features):
+            return super().evidence(u, context, hidden, features, lines, dtype)
+        _, _, height, width = u.shape
+        rho = rho_of((u.flatten() + self.offsets[0]).clamp_(0, 1))
+        context, hidden = (_last(one) for one in (context, hidden))
+        sizes = context.shape[1], hidden.shape[1]
+        x = torch.empty(len(context), 9 * len(rho) + 17 + sum(sizes), dtype=dtype)
+        self.kernels(
+            "refine_inputs", *_memory(features, lines), len(rho), rho, sizes[0], context,
+            u.contiguous(), sizes[1], hidden, x,
+        )  # fmt: skip
+        return _maps(x, height, width)
+
+
+def _last(maps: torch.Tensor) -> torch.Tensor:
+    """Maps (1, C, h, w) as rows (h * w, C)."""
+    return maps[0].permute(1, 2, 0).flatten(0, 1).contiguous()
+
+
+def _maps(x: torch.Tensor, height: int, width: int) -> torch.Tensor:
+    """Rows (M * h * w, C) as maps (M, C, h, w) in channels-last memory."""
+    return x.view(-1, height, width, x.shape[-1]).permute(0, 3, 1, 2)
+
+
+class NativePointerHead(InferencePointerHead):
+    kernels: Kernels
+
+    def _score_rows(self, u, hidden, features, colours: np.ndarray, given, views, dtype):
+        if not _fits(features) or colours.shape[1:3] != u.shape[2:]:
+            return super()._score_rows(u, hidden, features, colours, given, views, dtype)
+        height, width = u.shape[2:]
+        lines = epipolar_lines(views, height, width)
+        count, rays = views.count, height * width
+        near = torch.log1p(4 * views.memory_from_target[0, :, :3, 3].norm(dim=-1))
+        closeness = torch.stack([near, views.memory_from_target[0, :, 2, 2]], -1)
+        x = torch.empty(count * rays, 38, dtype=dtype)
+        border, shown = torch.empty(1, count, height, width), torch.empty(1, count, height, width)
+        self.kernels(
+            "score_inputs", *_memory(features, lines), rho_of(u).contiguous(), height, width,
+            _rows(colours), _last(self.hint(hidden)), closeness, BORDER_RAMP, EDGE_RAMP, x, border,
+            shown,
+        )  # fmt: skip
+        x = activated(self.score1, _maps(x, height, width))
+        x = activated(self.score2, x).add_(x)
+        scores = self.score3(x).permute(0, 2, 3, 1).contiguous()
+        bias = (GIVEN_FIRST * given[0] - 4.0 * near).float()
+        logits, gate = torch.empty_like(border), torch.empty(1, 1, height, width)
+        self.kernels("score_finish", count, rays, scores, border, bias, logits, gate)
+        return logits, shown, gate
+
+
+TWINS = {
+    InferenceTransformer: NativeTransformer,
+    InferencePlaneSweep: NativePlaneSweep,
+    InferenceRefinement: NativeRefinement,
+    InferencePointerHead: NativePointerHead,
+}
+
+
+def put_kernels(model: torch.nn.Module, kernels: Kernels) -> None:
+    """Have the parts of a model that is prepared for CPUs use the kernels."""
+    for module in model.modules():
+        native = TWINS.get(type(module))
+        if native is not None:
+            module.__class__ = native
+            module.kernels = kernels
