@@ -1,5 +1,7 @@
 """The CPU's way of composing a picture, held to the plain one."""
 
+import shutil
+
 import cv2
 import numpy as np
 import pytest
@@ -8,6 +10,7 @@ import torch
 from rtfm_app.geometry import pose_from_yaw_pitch
 from rtfm_app.model.cameras import relative_views
 from rtfm_app.model.fast_compose import compose_quickly
+from rtfm_app.model.fast_kernels import kernels
 from rtfm_app.model.fast_picture import Readable
 from rtfm_app.model.frame_model import Pages, Prediction, compose
 from rtfm_app.model.pointer import Pointer
@@ -61,13 +64,24 @@ def scene(yaw: float, pitch: float, gate: tuple[float, float], memory_pitch: flo
     return Prediction(state, pointer), pages, views, cameras
 
 
-def both(arguments, images, imagination=0.1):
+@pytest.fixture(params=["opencv", "kernels"])
+def compiled(request):
+    """What draws: OpenCV, or compiled kernels."""
+    if request.param == "opencv":
+        return None
+    if shutil.which("cc") is None:
+        pytest.skip("no C compiler here")
+    assert kernels(torch.bfloat16) is not None
+    return kernels(torch.bfloat16)
+
+
+def both(arguments, images, compiled, imagination=0.1):
     readable = [Readable(image) for image in images]
     size = (HEIGHT, WIDTH, imagination)
     tensors = [picture.tensor(torch.device("cpu")) for picture in readable]
     picture, gate, share = compose(*arguments, tensors, *size)
     plain = ((picture[0].clamp(-1, 1) + 1) * 127.5).round().permute(1, 2, 0).numpy()
-    quick = compose_quickly(*arguments, readable, *size)
+    quick = compose_quickly(*arguments, readable, *size, compiled)
     assert np.abs(gate[0, 0].numpy() - quick.gate).max() < 1e-4
     assert np.abs((share * gate).mean((0, 2, 3)).numpy() - quick.weights).max() < 1e-4
     return plain.astype(np.uint8), quick.image
@@ -83,25 +97,25 @@ def both(arguments, images, imagination=0.1):
     ],
 )
 @pytest.mark.parametrize("imagination", [0.0, 1.0])
-def test_quick_and_plain_composition_agree(view, imagination):
-    plain, quick = both(scene(**view), pictures(3, HEIGHT, WIDTH), imagination)
+def test_quick_and_plain_composition_agree(view, imagination, compiled):
+    plain, quick = both(scene(**view), pictures(3, HEIGHT, WIDTH), compiled, imagination)
     assert psnr(quick, plain) > 45
 
 
-def test_pictures_of_twice_the_resolution_are_not_aliased():
+def test_pictures_of_twice_the_resolution_are_not_aliased(compiled):
     """Stripes too fine to be drawn become grey instead of a moiré pattern."""
     stripes = np.zeros((576, 1024, 3), np.uint8)
     stripes[:, ::2] = 255
-    plain, quick = both(scene(0.1, 0.0, (8, 9)), [stripes] * 3)
+    plain, quick = both(scene(0.1, 0.0, (8, 9)), [stripes] * 3, compiled)
     inner = (slice(60, -60), slice(60, -60))
     assert plain[inner].std() > 40
     assert quick[inner].std() < 20
     assert abs(float(quick[inner].mean()) - 127.5) < 3
 
 
-def test_a_frame_that_cannot_be_seen_is_not_read():
+def test_a_frame_that_cannot_be_seen_is_not_read(compiled):
     arguments = scene(0.1, 0.0, (4, 9))
     arguments[0].pointer.view_logits[:, 2] = -30
     readable = [Readable(image) for image in pictures(3, HEIGHT, WIDTH)]
-    compose_quickly(*arguments, readable, HEIGHT, WIDTH, 0.1)
+    compose_quickly(*arguments, readable, HEIGHT, WIDTH, 0.1, compiled)
     assert readable[0]._levels and not readable[2]._levels

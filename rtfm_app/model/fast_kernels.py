@@ -1,7 +1,7 @@
-"""`fast_kernels.c`, compiled for this machine when it is first needed and kept for the next time.
+"""The C files in `kernels/`, compiled for this machine when first needed and kept for next time.
 
 A frame is some thousand small operations, each too short for what it costs to start and to carry
-its result through memory; the C file does in a dozen passes what lies between the matrix products.
+its result through memory; the C files do in a dozen passes what lies between the matrix products.
 Any C compiler will do and takes about a second, once. Without one (`kernels` is None then), or with
 RTFM_KERNELS=off, the same is done by torch and OpenCV, and takes longer.
 """
@@ -22,14 +22,15 @@ from pathlib import Path
 import platformdirs
 import torch
 
-SOURCE = Path(__file__).with_name("fast_kernels.c")
+FOLDER = Path(__file__).with_name("kernels")
+SOURCES = sorted(FOLDER.glob("*.c"))
 FLAGS = ("-O3", "-march=native", "-fno-math-errno", "-fno-trapping-math", "-fPIC", "-shared", "-w")
 COMPILE_SECONDS = 60
 MOST_FRAMES = 32  # memory frames that fit the kernels' own arrays
 
 
 class Kernels:
-    """The compiled functions, called with tensors, whole numbers and floats as the C file says."""
+    """The compiled functions, called with tensors, whole numbers and floats as the C files say."""
 
     def __init__(self, library: Path, precision: torch.dtype):
         self.precision = precision
@@ -75,7 +76,8 @@ def _key(compiler: str, flags: list[str]) -> str:
     if cpuinfo.exists():
         lines = cpuinfo.read_text(encoding="utf-8", errors="replace").splitlines()
         processor += next((line for line in lines if line.startswith(("flags", "Features"))), "")
-    parts = [SOURCE.read_text(encoding="utf-8"), version, *flags, processor]
+    sources = [path.read_text(encoding="utf-8") for path in (*SOURCES, FOLDER / "numbers.h")]
+    parts = [*sources, version, *flags, processor]
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:24]
 
 
@@ -83,7 +85,7 @@ def _compile(compiler: str, flags: list[str], library: Path) -> None:
     """With OpenMP, whose threads are torch's own, or without where the compiler has none."""
     with tempfile.TemporaryDirectory(dir=library.parent) as folder:
         made = Path(folder) / "kernels.so"
-        command = [compiler, *flags, str(SOURCE), "-o", str(made), "-lm"]
+        command = [compiler, *flags, *map(str, SOURCES), "-o", str(made), "-lm"]
         try:
             _output([*command, "-fopenmp"])
         except subprocess.CalledProcessError:

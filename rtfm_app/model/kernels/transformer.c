@@ -1,0 +1,142 @@
+/* Between the transformer's products: x (T, D) float, everything else in the model's precision. */
+
+#include "numbers.h"
+
+/* x += gain * change (unless change is 0), then y = layer norm of x, times scale, plus shift
+ * (unless y is 0). gain, scale, shift (D); D divides by 16. */
+void residual_norm(int tokens, int dim, float *x, const real *change, const float *gain,
+                   const float *scale, const float *shift, real *y) {
+    EACH for (int t = 0; t < tokens; t++) {
+        float *row = x + (long)t * dim;
+        v16 sum = {0}, squares = {0};
+        for (int d = 0; d < dim; d += 16) {
+            v16 value = *(v16 *)(row + d);
+            if (change) {
+                value += *(const v16 *)(gain + d) * get16(change + (long)t * dim + d);
+                *(v16 *)(row + d) = value;
+            }
+            sum += value;
+        }
+        if (!y) continue;
+        float mean = sum16(sum) / dim;
+        for (int d = 0; d < dim; d += 16) {
+            v16 off = *(v16 *)(row + d) - mean;
+            squares += off * off;
+        }
+        float inverse = 1 / sqrtf(sum16(squares) / dim + 1e-5f);
+        for (int d = 0; d < dim; d += 16) {
+            v16 value = (*(v16 *)(row + d) - mean) * inverse;
+            value = value * *(const v16 *)(scale + d) + *(const v16 *)(shift + d);
+            put16(y + (long)t * dim + d, value);
+        }
+    }
+}
+
+/* The last half of n numbers turned by angles with n / 4 cosines and sines. */
+INLINE void turn(float *x, int n, const float *cosine, const float *sine, float sign) {
+    float *a = x + n / 2, *b = a + n / 4;
+    for (int i = 0; i < n / 4; i++) {
+        float from_a = a[i], from_b = b[i], s = sign * sine[i];
+        a[i] = from_a * cosine[i] - from_b * s;
+        b[i] = from_b * cosine[i] + from_a * s;
+    }
+}
+
+INLINE void split_one(const real *from, const float *scale, const float *cosine,
+                      const float *sine, int n, real *to) {
+    float x[n], squares = 0;
+    for (int i = 0; i < n; i++) x[i] = get(from[i]);
+    if (scale) {
+        for (int i = 0; i < n; i++) squares += x[i] * x[i];
+        float inverse = 1 / sqrtf(squares / n + 1.1920929e-7f);
+        for (int i = 0; i < n; i++) x[i] *= inverse * scale[i];
+    }
+    turn(x, n, cosine, sine, 1);
+    for (int i = 0; i < n; i++) to[i] = put(x[i]);
+}
+
+/* qkv (T, 3, H, n) -> q (H, T, n), k and v (H, stride, n): RMS norm of q and k, RoPE. cosines and
+ * sines (T, n / 4). */
+void split_heads(int tokens, int heads, int n, const real *qkv, const float *q_scale,
+                 const float *k_scale, const float *cosines, const float *sines, real *q, real *k,
+                 real *v, int stride) {
+    EACH for (int t = 0; t < tokens; t++) {
+        const float *cosine = cosines + (long)t * n / 4, *sine = sines + (long)t * n / 4;
+        for (int part = 0; part < 3; part++)
+            for (int h = 0; h < heads; h++) {
+                const real *from = qkv + (((long)t * 3 + part) * heads + h) * n;
+                const float *scale = part == 0 ? q_scale : part == 1 ? k_scale : 0;
+                real *to = part == 0 ? q + ((long)h * tokens + t) * n
+                                     : (part == 1 ? k : v) + ((long)h * stride + t) * n;
+                if (n == 64) split_one(from, scale, cosine, sine, 64, to);
+                else split_one(from, scale, cosine, sine, n, to);
+            }
+    }
+}
+
+/* page (M, 2, H, T, n) -> behind the target's own in both (2, H, (M + 1) T, n), brought into the
+ * target's camera by transforms (M, 4, 4): the first half of the n numbers are 4 vectors. */
+INLINE void remember_one(const real *from, const float *transform, int n, real *to) {
+    int each = n / 8;
+    for (int i = 0; i < 4; i++)
+        for (int c = 0; c < each; c++) {
+            float sum = 0;
+            for (int j = 0; j < 4; j++) sum += transform[4 * i + j] * get(from[j * each + c]);
+            to[i * each + c] = put(sum);
+        }
+    for (int c = n / 2; c < n; c++) to[c] = from[c];
+}
+
+void remember(int frames, int heads, int tokens, int n, const real *page, const float *transforms,
+              real *both) {
+    EACH for (int part = 0; part < frames * 2 * heads; part++) {
+        int m = part / (2 * heads), of = part % (2 * heads);
+        const real *from = page + (long)part * tokens * n;
+        real *to = both + ((long)of * (frames + 1) + m + 1) * tokens * n;
+        if (!transforms) memcpy(to, from, sizeof(real) * tokens * n);
+        else for (long t = 0; t < tokens; t++) {
+            if (n == 64) remember_one(from + t * 64, transforms + 16 * m, 64, to + t * 64);
+            else remember_one(from + t * n, transforms + 16 * m, n, to + t * n);
+        }
+    }
+}
+
+/* scores (rows, columns) -> exp(score - the row's largest), in place; their sums (rows). Columns
+ * divide by 16. */
+void exp_rows(int rows, int columns, real *scores, float *sums) {
+    EACH for (int r = 0; r < rows; r++) {
+        real *row = scores + (long)r * columns;
+        v16 most = get16(row), sum = {0};
+        for (int c = 16; c < columns; c += 16) most = larger(most, get16(row + c));
+        float highest = most[0];
+        for (int i = 1; i < 16; i++) highest = most[i] > highest ? most[i] : highest;
+        for (int c = 0; c < columns; c += 16) {
+            v16 x = rough_exp16(get16(row + c) - highest);
+            sum += x;
+            put16(row + c, x);
+        }
+        sums[r] = sum16(sum);
+    }
+}
+
+INLINE void join_one(const real *from, float over, const float *cosine, const float *sine, int n,
+                     real *to) {
+    float x[n];
+    for (int i = 0; i < n; i++) x[i] = get(from[i]) * over;
+    turn(x, n, cosine, sine, -1);
+    for (int i = 0; i < n; i++) to[i] = put(x[i]);
+}
+
+/* attended (H, T, n), sums (H, T) -> joined (T, H, n): divided by the sums, turned back. */
+void join_heads(int tokens, int heads, int n, const real *attended, const float *sums,
+                const float *cosines, const float *sines, real *joined) {
+    EACH for (int t = 0; t < tokens; t++) {
+        const float *cosine = cosines + (long)t * n / 4, *sine = sines + (long)t * n / 4;
+        for (int h = 0; h < heads; h++) {
+            long from = (long)h * tokens + t, to = ((long)t * heads + h) * n;
+            float over = 1 / sums[from];
+            if (n == 64) join_one(attended + from * 64, over, cosine, sine, 64, joined + to);
+            else join_one(attended + from * n, over, cosine, sine, n, joined + to);
+        }
+    }
+}
