@@ -200,8 +200,8 @@ def _take(clip: Clip, chosen: np.ndarray, rng: np.random.Generator, augment: boo
             mirror = np.diag([-1.0, 1.0, 1.0, 1.0])
             poses = mirror @ poses @ mirror
             images, depth, diffuse = images[:, :, ::-1], depth[:, :, ::-1], diffuse[:, :, ::-1]
-        if rng.random() < 0.5:
-            scale = float(np.exp(rng.normal(0, 0.25)))
+        if rng.random() < 0.3:
+            scale = float(np.exp(rng.normal(0, 0.15)))
             poses[:, :3, 3] *= scale
             depth = depth / scale
         if rng.random() < 0.6:
