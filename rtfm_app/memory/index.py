@@ -36,6 +36,8 @@ SEED, GENERATED = 0, 1
 BACK_TO_BACK = -0.35
 AUTHORITY = np.array([1.06, 1.0, 1.12])  # seed, generated, edit
 LATER_WINS_LESS = 0.04
+LEVEL = 0.35  # sine of the pitch up to which a picture counts as level
+FAR_BETTER = 0.25
 ALIKE_METRES = 0.2
 ALIKE_COSINE = 1 - math.cos(math.radians(6))
 
@@ -188,16 +190,18 @@ class SpatialIndex:
         return slot is not None and self._origin[slot] == SEED
 
     def facing_seed(self, camera_to_world: np.ndarray, among: Iterable[int] = ()) -> int | None:
-        """The seed (of those `among`, if any are given) that looks most the same way, nearer ones
-        first; None in a world without seeds."""
-        slots = np.array([self._slot_of[i] for i in among], np.int64)
-        if not len(slots):
-            slots = self._seed_slots()
+        """The seed that looks most the same way, nearer and level ones first (what is mirrored at
+        the border of a tilted picture bends); one of those `among` unless another is far better.
+        None in a world without seeds."""
+        slots = self._seed_slots()
         if not len(slots):
             return None
         facing = self._views.rotation[slots, 2] @ camera_to_world[:3, 2]
         metres = np.linalg.norm(self._views.position[slots] - camera_to_world[:3, 3], axis=1)
-        return int(self._ids[slots[np.argmax(facing - 0.2 * np.log1p(metres))]])
+        tilt = np.abs(self._views.rotation[slots, 2, 1])
+        score = facing - 0.2 * np.log1p(metres) - np.maximum(tilt - LEVEL, 0)
+        score[np.isin(self._ids[slots], list(among))] += FAR_BETTER
+        return int(self._ids[slots[np.argmax(score)]])
 
     def _seed_slots(self) -> np.ndarray:
         """Slots of the live seeds; found once, they seldom change."""
