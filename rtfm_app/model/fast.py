@@ -14,6 +14,7 @@ from functools import lru_cache
 import cv2
 import torch
 
+from . import fast_training
 from .fast_cuda import prepare_for_cuda
 from .fast_head import (
     FeatureRows,
@@ -29,7 +30,6 @@ from .fast_native import put_kernels
 from .fast_transformer import InferenceBlock, InferenceTransformer, PackedLinear
 from .frame_model import FrameModel
 from .layers import Convolution, Convolution3d, Linear
-from .matching import agreement
 from .transformer import Block
 
 CPU = torch.device("cpu")
@@ -41,9 +41,9 @@ def compile_for_training(model: FrameModel) -> None:
         block.project = torch.compile(block.project, dynamic=True)
         block.finish = torch.compile(block.finish, dynamic=True)
     torch._dynamo.config.recompile_limit = 32
-    fused = torch.compile(agreement, dynamic=True)
+    model.pointer_head.sample = fast_training.sample
     for module in (model.sweep, *model.pointer_head.refinements):
-        module.agreement = fused
+        module.evidence = fast_training.evidence
 
 
 @lru_cache

@@ -21,7 +21,7 @@ from torch.nn import functional as F
 from ..config import ModelConfig
 from .cameras import Views, epipolar_lines
 from .layers import Convolution, Linear, gelu
-from .matching import GROUPS, agreement, rho_of, sample
+from .matching import GROUPS, evidence, rho_of, sample
 
 BORDER_RAMP = 0.12  # share of a memory picture's half width over which it fades to the next one
 EDGE_RAMP = 0.03  # the same, over which it fades to what is imagined
@@ -88,7 +88,7 @@ class Refinement(nn.Module):
     """One step of local search on the 1/4 grid: agreement at a few offsets around the coordinate
     says where to move it."""
 
-    agreement = staticmethod(agreement)
+    evidence = staticmethod(evidence)
 
     def __init__(self, offsets: tuple[float, ...], step: float, given: int, width: int, out: int):
         super().__init__()
@@ -112,11 +112,11 @@ class Refinement(nn.Module):
         around = (u.detach().flatten(2) + self.offsets).clamp(0, 1)
         grid, inside = lines.at(rho_of(around)[:, None])
         seen_by = inside.to(features.dtype)
-        mean, variance, best = self.agreement(sample(features, grid), seen_by)
+        mean, variance, best = self.evidence(features, grid, seen_by)
         middle = mean[:, :, self.offsets.shape[1] // 2]
-        evidence = [variance.flatten(1, 2), best.mean(1), seen_by.mean(1), middle]
-        evidence = torch.cat(evidence, 1).reshape(n, -1, height, width)
-        x = torch.cat([evidence.to(dtype), context.to(dtype), u.to(dtype), hidden], 1)
+        found = [variance.flatten(1, 2), best.mean(1), seen_by.mean(1), middle]
+        found = torch.cat(found, 1).reshape(n, -1, height, width)
+        x = torch.cat([found.to(dtype), context.to(dtype), u.to(dtype), hidden], 1)
         x = gelu(self.first(x))
         x = x + gelu(self.second(x))
         out = self.last(x).float()
@@ -126,6 +126,8 @@ class Refinement(nn.Module):
 
 class PointerHead(nn.Module):
     """Tokens and evidence to a `Pointer`."""
+
+    sample = staticmethod(sample)
 
     def __init__(self, config: ModelConfig):
         super().__init__()
@@ -195,7 +197,7 @@ class PointerHead(nn.Module):
         m = views.count
         lines = epipolar_lines(views, height, width)
         grid, inside = lines.at(rho_of(u.detach()).flatten(2)[:, None])
-        sampled = sample(features, grid)[:, :, :, 0]
+        sampled = self.sample(features, grid)[:, :, :, 0]
         colour = sample(images_half, grid)[:, :, :, 0]
         valid = sample(valid_half, grid)[:, :, 0, 0]
         ok = inside[:, :, 0].float() * (valid > 0.5)
