@@ -7,6 +7,7 @@ ones, which stay the twins that the tests hold them to. Nothing here needs a com
 
 from __future__ import annotations
 
+import gc
 import time
 from collections.abc import Callable
 from functools import lru_cache
@@ -90,6 +91,8 @@ def prepare(
 
 def _prepare_for_cpu(model: InferenceModel, native: bool) -> None:
     keep_freed_memory()
+    gc.collect()
+    gc.freeze()  # else Python looks through all of torch once in a while: a frame of 100 ms
     cv2.setNumThreads(torch.get_num_threads())  # else OpenCV takes the display's core too
     model.transformer.__class__ = InferenceTransformer
     model.transformer.remembered = {}

@@ -109,15 +109,12 @@ def compose_quickly(
     )
     image = np.empty((height, width, 3), np.uint8)
     weights = np.zeros(len(pictures))
-    for rows in _strips(height):
+    for top in range(0, height, STRIP_ROWS):
+        rows = slice(top, min(top + STRIP_ROWS, height))
         strip, seen = _draw_strip(maps, sight_of, imagined, rows)
         cv2.cvtColor(strip, cv2.COLOR_RGBA2RGB, dst=image[rows])
         weights += seen
     return Drawn(image, gate, (weights / gate.size).astype(np.float32))
-
-
-def _strips(height: int) -> list[slice]:
-    return [slice(top, min(top + STRIP_ROWS, height)) for top in range(0, height, STRIP_ROWS)]
 
 
 def _drawn_natively(
@@ -136,9 +133,10 @@ def _drawn_natively(
         share = share[seen]
     image = torch.empty(height, width, 3, dtype=torch.uint8)
     sights = [sight_of(m) for m in seen]
+    guess = None if imagined is None else imagined.everywhere(compiled, gate, LEAST_SHARE)
     compiled(
         "draw", len(seen), height, width, rho, share, known, *_sight_arrays(sights),
-        None if imagined is None else _guess(imagined, gate), LEAST_SHARE, image,
+        guess, LEAST_SHARE, image,
     )  # fmt: skip
     weights = sums.sum(0).numpy() / np.float32(gate.size)
     return Drawn(image.numpy(), gate, weights)
@@ -160,17 +158,6 @@ def _sight_arrays(sights: Sequence[_Sight]) -> tuple[torch.Tensor, ...]:
         joined([level.pixels.shape[:2] for level in levels], torch.int32),
         joined([level.pixels.ctypes.data for level in levels], torch.int64),
     )
-
-
-def _guess(imagined: Imagined, gate: np.ndarray) -> torch.Tensor:
-    """What is imagined (H, W, 4), where it can be seen."""
-    guess = np.empty((*gate.shape, 4), np.float32)
-    for rows in _strips(len(gate)):
-        box = _box_where(1 - gate[rows])
-        if box is not None:
-            place = slice(rows.start + box[0].start, rows.start + box[0].stop), box[1]
-            guess[place] = imagined.at(place)
-    return torch.from_numpy(guess)
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ import numpy as np
 import torch
 
 from .cameras import Views
+from .fast_kernels import Kernels
 from .fast_picture import Level, Readable, read_pixels
 from .frame_model import MOST_TINT, Cameras, Pages
 from .mirror import BORDER, PLAIN_RADIANS, SOFT_RADIANS
@@ -55,6 +56,16 @@ class Mirror:
         np.arctan(half, out=half)
         half *= np.float32(BORDER)
         return azimuth, relative, half
+
+    def numbers(self, level: Level, detail: float) -> torch.Tensor:
+        """`Mirror` in kernels/picture.c, for reading `level`."""
+        limit = np.arctan(self.tan_memory[0]) * BORDER
+        base = np.add(level.half, level.offset)
+        return torch.tensor(
+            [*self.rotation.ravel().tolist(), self.pitch, self.level[1, 1], self.level[1, 2],
+             *self.tan_target, *self.tan_memory, limit, BORDER, *level.half, *base, detail],
+            dtype=torch.float32,
+        )  # fmt: skip
 
     def place(self, azimuth, elevation, half, level: Level):
         """Where a direction lies in the picture, in grid coordinates times `level.half`."""
@@ -149,3 +160,19 @@ class Imagined:
         return cv2.addWeighted(
             self.reading.at(self.level, box), self.detail, self.added[box], 1.0, 0.0
         )
+
+    def everywhere(self, compiled: Kernels, gate: np.ndarray, least: float) -> torch.Tensor:
+        """(H, W, 4), in the blocks of pixels where the gate (H, W) leaves at least `least` of it;
+        elsewhere undefined."""
+        height, width = gate.shape
+        reading, pixels = self.reading, self.level.pixels
+        guess = torch.empty(height, width, 4)
+        soft = soften = None
+        if reading.soft is not None:
+            soft, soften = (torch.from_numpy(x) for x in (reading.soft, reading.soften))
+        compiled(
+            "imagine", height, width, torch.from_numpy(gate), least,
+            reading.mirror.numbers(self.level, self.detail), *pixels.shape[:2],
+            torch.from_numpy(pixels), soften, soft, torch.from_numpy(self.added), guess,
+        )  # fmt: skip
+        return guess

@@ -102,6 +102,103 @@ INLINE void colours_at(const uint8_t *pixels, int h, int w, const float *x, cons
     }
 }
 
+/* Arc tangent, sine and cosine (Abramowitz and Stegun 4.4.49, 4.3.97, 4.3.99). */
+
+INLINE v16 atan2_16(v16 y, v16 x) {
+    const i16 sign = (i16)all(-0.0f);
+    v16 far = (v16)((i16)x & ~sign), high = (v16)((i16)y & ~sign);
+    v16 a = smaller(far, high) / larger(larger(far, high), all(1e-20f)), b = a * a;
+    v16 r = b * 0.0028662257f - 0.0161657367f;
+    r = r * b + 0.0429096138f;
+    r = r * b - 0.0752896400f;
+    r = r * b + 0.1065626393f;
+    r = r * b - 0.1420889944f;
+    r = r * b + 0.1999355085f;
+    r = r * b - 0.3333314528f;
+    r = r * b * a + a;
+    r = chosen(high > far, 1.57079633f - r, r);
+    r = chosen(x < 0, 3.14159265f - r, r);
+    return (v16)((i16)r | ((i16)y & sign));
+}
+
+/* For angles up to 3 pi / 2. */
+INLINE void sine_cosine(v16 x, v16 *sine, v16 *cosine) {
+    v16 turned = chosen(x > 1.57079633f, all(3.14159265f), all(0));
+    turned = chosen(x < -1.57079633f, all(-3.14159265f), turned);
+    x -= turned;
+    v16 b = x * x, flip = chosen(turned == 0, all(1), all(-1));
+    v16 s = b * -2.39e-8f + 2.7526e-6f;
+    s = s * b - 1.984090e-4f;
+    s = s * b + 8.3333315e-3f;
+    s = s * b - 0.1666666664f;
+    *sine = (s * b * x + x) * flip;
+    v16 c = b * -2.605e-7f + 2.47609e-5f;
+    c = c * b - 1.3888397e-3f;
+    c = c * b + 0.0416666418f;
+    c = c * b - 0.4999999963f;
+    *cosine = (c * b + 1) * flip;
+}
+
+typedef struct {
+    float rotation[9], pitch, level[2], tan_target[2], tan_memory[2], limit, border;
+    float scale[2], base[2]; /* from grid coordinates to pixels */
+    float detail;            /* the share of the sharp reading in the guess */
+} Mirror;
+
+/* Where 16 directions x, y are read: fast_mirror.Mirror.angles, folded, then place. */
+INLINE void mirrored_place(const Mirror *m, v16 x, float y, float *px, float *py) {
+    const float *r = m->rotation;
+    v16 right = r[0] * x + (r[1] * y - r[2]), up = r[3] * x + (r[4] * y - r[5]);
+    v16 back = r[6] * x + (r[7] * y - r[8]), flat, sine, cosine, high, deep;
+    for (int i = 0; i < 16; i++) flat[i] = sqrtf(right[i] * right[i] + back[i] * back[i]);
+    v16 relative = atan2_16(up, flat) + m->pitch;
+    v16 azimuth = atan2_16(right, -back) + m->limit;
+    i16 wave = __builtin_convertvector(azimuth / (4 * m->limit) + 8, i16) - 8;
+    azimuth -= __builtin_convertvector(wave, v16) * (4 * m->limit) + 2 * m->limit;
+    azimuth = m->limit - larger(azimuth, -azimuth);
+    sine_cosine(azimuth, &sine, &cosine);
+    v16 half = atan2_16(cosine * m->tan_memory[1], all(1)) * m->border;
+    v16 folded = 2 * smaller(larger(relative, -half), half) - relative;
+    sine_cosine(smaller(larger(folded, -half), half) - m->pitch, &high, &deep);
+    v16 across = deep * sine, ahead = deep * cosine;
+    float c = m->level[0], s = m->level[1];
+    v16 over = 1 / larger(c * ahead - s * high, all(0.05f));
+    across *= over / m->tan_memory[0];
+    v16 down = (c * high + s * ahead) * over / -m->tan_memory[1];
+    across = smaller(larger(across, all(-1)), all(1));
+    down = smaller(larger(down, all(-1)), all(1));
+    *(v16 *)px = across * m->scale[0] + m->base[0];
+    *(v16 *)py = down * m->scale[1] + m->base[1];
+}
+
+/* What is imagined, guess (H, W, 4), where the gate (H, W) leaves at least `least` of it: the
+ * mirrored reading of pixels (h, w, 4), softened (0 or (H, W)) towards soft (H, W, 4), times the
+ * mirror's detail, plus added (H, W, 4). */
+void imagine(int height, int width, const float *gate, float least, const Mirror *mirror, int h,
+             int w, const uint8_t *pixels, const float *soften, const float *soft,
+             const float *added, float *guess) {
+    EACH for (int y = 0; y < height; y++)
+        for (int x = 0; x < width; x += 16) {
+            long at = (long)y * width + x;
+            float px[16], py[16], lowest = 1;
+            for (int i = 0; i < 16; i++) lowest = fminf(lowest, gate[at + i]);
+            if (1 - lowest < least) continue;
+            v16 along, found[3];
+            for (int i = 0; i < 16; i++) along[i] = x + i;
+            along = ((along * 2 + 1) / (float)width - 1) * mirror->tan_target[0];
+            float up = (1 - (y * 2 + 1.0f) / height) * mirror->tan_target[1];
+            mirrored_place(mirror, along, up, px, py);
+            colours_at(pixels, h, w, px, py, found);
+            for (int i = 0; i < 16; i++)
+                for (int c = 0; c < 3; c++) {
+                    long to = (at + i) * 4 + c;
+                    float colour = found[c][i];
+                    if (soften) colour += (soft[to] - colour) * soften[at + i];
+                    guess[to] = colour * mirror->detail + added[to];
+                }
+        }
+}
+
 /* The picture (H, W, 3) of what is remembered and, where that is less than all, of a guess
  * (H, W, 4) in 0..255, or 0 where there is none. Memory frame m has pixels (h, w, 4), sizes (M, 2);
  * a pixel (x, y) reads it at base + (step * rho + across[x] + down[y]), projected; step (M, 3),
