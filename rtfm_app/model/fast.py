@@ -31,6 +31,7 @@ from .fast_native import put_kernels
 from .fast_transformer import InferenceBlock, InferenceTransformer, PackedLinear
 from .frame_model import FrameModel
 from .layers import Convolution, Convolution3d, Linear
+from .matching import agreement, sample
 from .transformer import Block
 
 CPU = torch.device("cpu")
@@ -42,9 +43,18 @@ def compile_for_training(model: FrameModel) -> None:
         block.project = torch.compile(block.project, dynamic=True)
         block.finish = torch.compile(block.finish, dynamic=True)
     torch._dynamo.config.recompile_limit = 32
-    model.pointer_head.sample = fast_training.sample
+    on_cpu = next(model.parameters()).device.type == "cpu"
+    if on_cpu and kernels(torch.float32) is not None:
+        read, compare = fast_training.sample, fast_training.evidence
+    else:
+        read, fused = sample, torch.compile(agreement, dynamic=True)
+
+        def compare(features, grid, inside):
+            return fused(sample(features, grid), inside)
+
+    model.pointer_head.sample = read
     for module in (model.sweep, *model.pointer_head.refinements):
-        module.evidence = fast_training.evidence
+        module.evidence = compare
 
 
 @lru_cache
