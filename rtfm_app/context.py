@@ -57,12 +57,14 @@ class Task:
     """One pose to draw and what it is drawn from.
 
     Attributes:
+        coverage: share of the view that they see by their poses, see `Retrieval`.
         ids: of the frames in `memory`. clock: measures the stages of the frame.
     """
 
     pose: np.ndarray
     fov_y_radians: float
     settings: GenerationSettings
+    coverage: float
     ids: tuple[int, ...]
     memory: list[Page]
     pages: Pages | None
@@ -175,7 +177,7 @@ class PageStore:
     def _is_given(self, frame_id: int, kind: str) -> bool:
         """Whether a frame, or what it is a painted version of, came from outside."""
         if kind == "edit":
-            kind = self.world.origins().get(frame_id, "seed")
+            _, kind = self.world.origins().get(frame_id, (frame_id, "seed"))
         return kind != "generated"
 
     def gather(

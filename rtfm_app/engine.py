@@ -1,7 +1,7 @@
 """`FrameEngine`: the next frame for a pose, from a world's memory. No thread, no window, no GL.
 
 step     retrieve -> pages -> denoise -> compose; reads the world only
-commit   writes what a frame newly imagined to the world
+commit   writes what of a frame no given picture shows to the world
 advance  step plus the keyframe policy; what the worker and `rtfm render` call while walking
 """
 
@@ -21,6 +21,7 @@ from .context import PageStore, Task, cameras_of, poses_ahead
 from .device import choose_device
 from .frame import Attended, Frame
 from .geometry import check_pose, pixel_rays, scaled_fov, tangents
+from .keyframes import KEY_COVERAGE, about_there, is_new, kept_pixels
 from .memory.codec import valid_cells
 from .memory.index import SpatialIndex
 from .memory.world_file import KINDS, StoredFrame, WorldFile
@@ -34,7 +35,6 @@ from .resources import asset
 
 DEFAULT_WEIGHTS = "weights/embedded.safetensors"
 KEY_NEAR_METRES, KEY_NEAR_RADIANS = 0.3, np.radians(10)
-LOOK_AHEAD_COVERAGE = 0.6
 
 
 class FrameEngine:
@@ -49,6 +49,7 @@ class FrameEngine:
         self.pages = PageStore(world, model, device)
         self._noise: NoiseField | None = None
         self._previous: tuple[int, ...] = ()
+        self._vain: np.ndarray | None = None
         self._trail: tuple[tuple[np.ndarray, float], ...] = ()
 
     @classmethod
@@ -151,7 +152,9 @@ class FrameEngine:
             cameras = cameras_of(pose[None], np.array([tangents(fov)[1]]), self.device)
             pages, views = self.pages.gather(pose, fov, memory, anchor)
             noise = self._noise_for(pose, fov, settings)
-        return Task(pose, fov, settings, ids, memory, pages, views, cameras, noise, clock)
+        return Task(
+            pose, fov, settings, found.coverage, ids, memory, pages, views, cameras, noise, clock
+        )
 
     def _denoise(self, task: Task, steps: int, begun: Prediction | None = None) -> Prediction:
         settings = task.settings
@@ -194,10 +197,13 @@ class FrameEngine:
         remembered = F.interpolate(gate, size=pointer.u.shape[-2:], mode="area")[0, 0]
         certainty = pointer.logits.softmax(1).topk(3, 1).values.sum(1, keepdim=True)
         certainty = F.interpolate(certainty, size=pointer.u.shape[-2:])[0, 0].cpu() * remembered
+        lasting = [not self.index.is_imagined(i) for i in ids]
+        given = pointer.view_logits.softmax(1)[0, lasting].sum(0).float().cpu() * remembered
         attended = [Attended(i, w) for i, w in zip(ids, drawn.weights.tolist(), strict=True)]
         return {
             "novelty": float(1 - remembered.mean()),
             "unseen": ((1 - remembered) * 255).round().to(torch.uint8).numpy(),
+            "given": (given * 255).round().to(torch.uint8).numpy(),
             "inverse_depth": (rho_of(pointer.u)[0, 0] / METRES_PER_UNIT).float().cpu().numpy(),
             "confidence": certainty.float().numpy(),
             "attended": tuple(sorted(attended, key=lambda a: -a.weight)),
@@ -239,11 +245,13 @@ class FrameEngine:
     def forget(self, frame_id: int) -> None:
         """A frame was deleted from the world."""
         self.index.remove(frame_id)
+        self._vain = None
         self.pages.drop(frame_id)
 
     def refresh(self) -> None:
         """The world's frames changed from outside (edit, undo, restore): read the table again."""
         self.index = self._read_index()
+        self._vain = None
         self.pages.keep_only(self.index)
 
     def _read_index(self) -> SpatialIndex:
@@ -265,17 +273,13 @@ class FrameEngine:
     # Committing
 
     def commit(self, frame: Frame) -> int:
-        """Write what `frame` newly imagined to the world; returns its id.
+        """Write what of `frame` no given picture shows to the world; returns its id.
 
-        Only imagined pixels are valid in the stored frame: what was read from memory stays with the
-        original, so nothing is copied from copy to copy.
+        What was read from given or painted pictures stays with them and is never copied. What was
+        imagined, now or before, is kept as it is shown here, so that a few frames hold all of a
+        place: shreds of it in many frames could not all be attended to at once.
         """
-        height, width = frame.image.shape[:2]
-        # What is only half remembered is kept too: a keyframe that hangs together reads better
-        # later than shreds of it among the originals.
-        unseen = torch.from_numpy(frame.unseen)[None, None].float() / 255
-        unseen = F.interpolate(F.max_pool2d(unseen, 7, 1, 3), size=(height, width), mode="bilinear")
-        valid = unseen[0, 0].numpy() > 0.25
+        valid = kept_pixels(frame)
         stored = StoredFrame(
             "generated", frame.camera_to_world, frame.fov_y_radians, frame.image, valid
         )
@@ -314,7 +318,7 @@ class FrameEngine:
         task = self._begin(camera_to_world, settings, fov_y_radians, overscan)
         prediction = self._denoise(task, settings.inter_steps)
         frame = self._finish(task, prediction, "inter")
-        known = frame.novelty < settings.novelty_threshold
+        known = not is_new(frame, task.coverage, settings)
         if known or not remembers or self._key_near(frame.camera_to_world):
             return frame
         if settings.key_steps != settings.inter_steps:
@@ -326,12 +330,16 @@ class FrameEngine:
 
     def _imagine(self, pose: np.ndarray, settings: GenerationSettings, options: dict) -> None:
         """Imagine the view ahead if memory hardly covers it."""
-        if self._key_near(pose) or settings.look_ahead_s == 0:
+        if settings.look_ahead_s == 0 or self._key_near(pose):
+            return
+        if self._vain is not None and about_there(self._vain, pose):
             return
         fov = scaled_fov(options["fov_y_radians"] or self.world.fov_y_radians, options["overscan"])
         found = self.index.retrieve(pose, fov, settings.memory_frames)
-        if found.coverage > LOOK_AHEAD_COVERAGE:
+        if found.coverage >= KEY_COVERAGE:
             return
         key = self.step(pose, settings, **options, kind="key", follow=False)
-        if key.novelty >= settings.novelty_threshold:
+        if is_new(key, found.coverage, settings):
             self.commit(key)
+        else:
+            self._vain = pose

@@ -30,6 +30,8 @@ class Frame:
         inverse_depth: (h, w) float32, 1/metres, the model's own guess for this view; never stored.
         confidence: (h, w) float32 in 0..1 for `inverse_depth`.
         attended: the memory frames used, heaviest first.
+        given: (h, w) uint8, 255 where the picture is read from frames that were given or painted
+            on; None where that is not told.
         timings_ms: stage name -> milliseconds.
     """
 
@@ -42,4 +44,5 @@ class Frame:
     inverse_depth: np.ndarray
     confidence: np.ndarray
     attended: tuple[Attended, ...] = ()
+    given: np.ndarray | None = None
     timings_ms: dict[str, float] = field(default_factory=dict)

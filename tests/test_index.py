@@ -1,5 +1,6 @@
 """Retrieval: the frames that a person would pick, steadily, in bounded time."""
 
+import dataclasses
 import time
 
 import numpy as np
@@ -64,7 +65,7 @@ def test_walking_forward_loses_the_near_before_the_far():
 
 
 def test_a_ring_at_one_point_is_chosen_by_direction():
-    index = index_of([at(0, 0, angle) for angle in range(0, 360, 30)])
+    index = index_of([at(0, 0, angle) for angle in range(0, 360, 30)], [SEED] * 12)
     for angle in range(0, 360, 7):
         found = index.retrieve(at(0, 0, angle), FOV, 4)
         assert found.coverage > 0.99
@@ -85,6 +86,43 @@ def test_authority_edit_then_seed_then_the_earlier():
     assert index_of([same] * 4, [1, 1, 0, 2]).retrieve(same, FOV, 1).ids == (4,)
     assert index_of([same] * 3, [1, 1, 0]).retrieve(same, FOV, 1).ids == (3,)
     assert index_of([same] * 3, [1, 1, 1]).retrieve(same, FOV, 1).ids == (1,)
+
+
+def test_what_is_imagined_later_does_not_displace_what_shows_a_place_well():
+    """A view stays drawn from the same frames, however much is imagined around it later."""
+    rng = np.random.default_rng(3)
+    index = index_of([at(0, 0, angle) for angle in range(0, 360, 25)])
+    views = [at(*rng.uniform(-0.4, 0.4, 2), angle) for angle in range(0, 360, 17)]
+    before = [index.retrieve(view, FOV, 3).ids for view in views]
+    for number in range(100, 160):
+        pose = at(*rng.uniform(-6, 6, 2), rng.uniform(0, 360))
+        index.add(number, pose, FOV, GENERATED, number)
+    after = [index.retrieve(view, FOV, 3).ids for view in views]
+    kept = [len(set(a) & set(b)) for a, b in zip(before, after, strict=True)]
+    assert np.mean(kept) > 2.6 and min(kept) >= 2
+
+
+def test_what_is_imagined_later_counts_where_the_earlier_shows_it_badly():
+    index = index_of([at(0, 0), at(0, -8)])
+    assert index.retrieve(at(0, -8), FOV, 1).ids == (2,)
+    assert index.retrieve(at(0, 0), FOV, 1).ids == (1,)
+
+
+def test_a_painted_frame_is_as_old_as_its_original():
+    """A stroke changes pixels, not which frames a view is drawn from."""
+    rng = np.random.default_rng(5)
+    table = table_of(rng.uniform(-2, 2, (40, 3)), rng.uniform(-np.pi, np.pi, 40))
+    views = [at(*rng.uniform(-1, 1, 2), angle) for angle in range(0, 360, 15)]
+    before = [SpatialIndex(table).retrieve(view, FOV, 4).ids for view in views]
+    painted = dataclasses.replace(table, ids=table.ids.copy(), kind=table.kind.copy())
+    painted.ids[7], painted.kind[7] = 90, EDIT
+    order = np.argsort(painted.ids)
+    painted = FrameTable(*(getattr(painted, f.name)[order] for f in dataclasses.fields(painted)))
+    index = SpatialIndex(painted, {90: (8, "generated")})
+    after = [index.retrieve(view, FOV, 4).ids for view in views]
+    renamed = [{90 if i == 8 else i for i in ids} for ids in before]
+    kept = [len(a & set(b)) for a, b in zip(renamed, after, strict=True)]
+    assert np.mean(kept) > 3.5 and min(kept) >= 2
 
 
 def test_masked_frames_only_count_where_they_are_valid():
@@ -258,7 +296,7 @@ def test_seeds_are_known_through_their_edits_and_the_one_that_faces_is_chosen():
     assert index.facing_seed(at(0, 0, 80)) == 5
     table = table_of(np.zeros((2, 3)), np.array([0.0, 1.0]))
     table.kind[:] = EDIT
-    edited = SpatialIndex(table, {2: "seed"})
+    edited = SpatialIndex(table, {2: (7, "seed")})
     assert not edited.is_seed(1) and edited.is_seed(2)
     assert edited.facing_seed(at(0, 0)) == 2
     assert index_of([at(0, 0)]).facing_seed(at(0, 0)) is None

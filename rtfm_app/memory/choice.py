@@ -19,11 +19,19 @@ class Candidates:
     Attributes:
         worth: (C, P) how well each candidate shows each sample, authority included.
         weights: (P,) of the samples. alike: (C, C) how alike two candidates are.
+        unclaimed: (C, P) share of its worth with which a candidate competes for a place among the
+            chosen; once there it counts in full, so that what is held stays.
     """
 
     worth: np.ndarray
     weights: np.ndarray
     alike: np.ndarray
+    unclaimed: np.ndarray
+
+    @cached_property
+    def contending(self) -> np.ndarray:
+        """(C, P) what candidates compete with."""
+        return self.worth * self.unclaimed
 
     @cached_property
     def missed(self) -> np.ndarray:
@@ -63,7 +71,7 @@ def _greedy(candidates: Candidates, k: int, chosen: list[int]) -> list[int]:
     novelty = (1 - 0.5 * candidates.alike[chosen]).prod(axis=0)
     novelty[chosen] = -1
     while len(chosen) < k:
-        gain = candidates.worth @ unseen
+        gain = candidates.contending @ unseen
         gain += 1e-6
         gain *= novelty
         best = int(gain.argmax())
@@ -84,6 +92,7 @@ def _best_swap(candidates: Candidates, held: list[int]) -> list[int]:
     gain = (unseen @ candidates.worth.T + 1e-6) * alike
     gain[:, held] = -1
     best = gain.argmax(axis=1)
-    left = unseen.sum(axis=1) - SATURATION * gain[np.arange(k), best]
+    adds = (unseen * candidates.worth[best]).sum(axis=1) * alike[np.arange(k), best]
+    left = unseen.sum(axis=1) - SATURATION * adds
     out = int(left.argmin())
     return held[:out] + [int(best[out])] + held[out + 1 :]

@@ -36,10 +36,14 @@ SEED, GENERATED = 0, 1
 BACK_TO_BACK = -0.35
 AUTHORITY = np.array([1.06, 1.0, 1.12])  # seed, generated, edit
 LATER_WINS_LESS = 0.04
+CLAIMED = 0.6  # of what an earlier imagined frame shows well, so much does not count for later ones
+SHOWN_WELL = (0.5, 0.8)  # how well a sample is seen where a claim to it begins and is complete
 LEVEL = 0.35  # sine of the pitch up to which a picture counts as level
 FAR_BETTER = 0.25
 ALIKE_METRES = 0.2
 ALIKE_COSINE = 1 - math.cos(math.radians(6))
+
+Origins = Mapping[int, tuple[int, str]]
 
 
 @dataclass(frozen=True)
@@ -61,15 +65,16 @@ class SpatialIndex:
     """Poses of the live frames of a world.
 
     Args:
-        origins: for edits, the kind of the frame that each is a new version of; `near` and the
-            seeds go by it.
+        origins: for edits, id and kind of the frame that each is a new version of; `near`, the
+            seeds and the order of creation go by it.
     """
 
-    def __init__(self, table: FrameTable | None = None, origins: Mapping[int, str] | None = None):
+    def __init__(self, table: FrameTable | None = None, origins: Origins | None = None):
         count = 0 if table is None else len(table)
         self._views = Views(count)
         self._ids = np.zeros(max(count, 64), np.int64)
         self._origin = np.zeros(max(count, 64), np.int8)
+        self._oldest = np.zeros(max(count, 64), np.int64)
         self._alive = np.zeros(max(count, 64), bool)
         self._slot_of: dict[int, int] = {}
         self._count = 0
@@ -81,8 +86,10 @@ class SpatialIndex:
             self._slot_of = dict(zip(table.ids.tolist(), range(count), strict=True))
             self._count = count
             self._origin[:count] = table.kind
-            for frame_id, kind in (origins or {}).items():
+            self._oldest[:count] = table.ids
+            for frame_id, (oldest, kind) in (origins or {}).items():
                 self._origin[self._slot_of[frame_id]] = KINDS.index(kind)
+                self._oldest[self._slot_of[frame_id]] = oldest
         self._seeds: np.ndarray | None = None
         self._order = self._build_order()
 
@@ -118,6 +125,7 @@ class SpatialIndex:
         tan_y = np.array([tangents(fov_y_radians)[1]])
         self._views.put(slot, camera_to_world, tan_y, valid_cells, kind)
         self._origin[slot] = kind
+        self._oldest[slot] = frame_id
         self._slot_of[frame_id] = slot
         self._count += 1
         if kind == SEED:
@@ -159,7 +167,8 @@ class SpatialIndex:
         alike = self._views.alikeness(slots, ALIKE_METRES, ALIKE_COSINE)
         places = {slot: place for place, slot in enumerate(slots.tolist())}
         held = [places[slot] for slot in kept][:k]
-        chosen = choose(Candidates(worth, FINE.weights, alike), min(k, len(slots)), held)
+        candidates = Candidates(worth, FINE.weights, alike, self._unclaimed(slots, seen))
+        chosen = choose(candidates, min(k, len(slots)), held)
         scores = seen[chosen] @ FINE.weights
         order = np.argsort(-scores, kind="stable")
         chosen = np.asarray(chosen)[order]
@@ -183,6 +192,11 @@ class SpatialIndex:
         slots = slots[np.einsum("ci,ci->c", apart, apart) < metres**2]
         turned = self._views.rotation[slots] @ camera_to_world[:3, :3]
         return bool((rotation_angle(turned) < radians).any())
+
+    def is_imagined(self, frame_id: int) -> bool:
+        """Whether this is a live frame that was imagined and not painted on."""
+        slot = self._slot_of.get(frame_id)
+        return slot is not None and self._views.kind[slot] == GENERATED
 
     def is_seed(self, frame_id: int) -> bool:
         """Whether this is a live frame that was given, not imagined or edited."""
@@ -218,6 +232,23 @@ class SpatialIndex:
         kind = self._views.kind[slots]
         rank = 1 - LATER_WINS_LESS * np.arange(len(slots)) / len(slots)
         return AUTHORITY[kind] * np.where(kind == GENERATED, rank, 1)
+
+    def _unclaimed(self, slots: np.ndarray, seen: np.ndarray) -> np.ndarray:
+        """(C, P) factor: an imagined frame counts less for what imagined frames that were there
+        before it show well. So what a view is drawn from hardly changes any more, and with it the
+        picture, once enough was imagined there; farther away, where the earlier ones show the
+        place badly, the later ones count in full. A painted frame is as old as its original.
+        """
+        imagined = self._origin[slots] == GENERATED
+        if not imagined.any():
+            return np.ones((1, 1), np.float32)
+        begins, complete = SHOWN_WELL
+        left = 1 - ((seen - begins) / (complete - begins)).clip(0, 1) * imagined[:, None]
+        order = np.argsort(self._oldest[slots], kind="stable")
+        before = np.ones_like(seen)
+        before[order[1:]] = left[order[:-1]].cumprod(axis=0)
+        plain = self._views.kind[slots] == GENERATED
+        return 1 - CLAIMED * (1 - before) * plain[:, None]
 
     def _finalists(self, camera_to_world: np.ndarray, tan_y: float, kept: list[int]) -> np.ndarray:
         """Slots (C,) of the most promising frames, those in `kept` always among them."""
@@ -278,6 +309,7 @@ class SpatialIndex:
         self._views.keep(alive)
         self._ids[: len(alive)] = self._ids[alive]
         self._origin[: len(alive)] = self._origin[alive]
+        self._oldest[: len(alive)] = self._oldest[alive]
         self._alive[:] = False
         self._alive[: len(alive)] = True
         self._count = len(alive)
@@ -291,6 +323,7 @@ class SpatialIndex:
         capacity = 2 * len(self._ids)
         self._ids = np.resize(self._ids, capacity)
         self._origin = np.resize(self._origin, capacity)
+        self._oldest = np.resize(self._oldest, capacity)
         self._alive = np.append(self._alive, np.zeros(capacity - len(self._alive), bool))
         self._views.grow(capacity)
 

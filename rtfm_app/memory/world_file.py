@@ -182,8 +182,8 @@ class WorldFile(WorldStore):
             frames = table.read_table(self._connection, self.path)
             return table.with_waiting(frames, self._waiting_frames.values())
 
-    def origins(self) -> dict[int, str]:
-        """Kind of the oldest version that is kept, for each live edit."""
+    def origins(self) -> dict[int, tuple[int, str]]:
+        """Id and kind of the oldest version that is kept, for each live edit."""
         with self._mutex:
             if self._waiting_frames:
                 with contextlib.suppress(SaveError):  # told by `save_error`; what waits is unknown
@@ -194,9 +194,9 @@ class WorldFile(WorldStore):
                 "WHERE kind = 'edit' AND deleted = 0 AND superseded_by IS NULL "
                 "UNION SELECT edit, replaces FROM older JOIN frames ON id = at "
                 "WHERE replaces IS NOT NULL) "
-                "SELECT edit, kind FROM older JOIN frames ON id = at WHERE replaces IS NULL"
+                "SELECT edit, id, kind FROM older JOIN frames ON id = at WHERE replaces IS NULL"
             )
-        return dict(found)
+        return {edit: (oldest, kind) for edit, oldest, kind in found}
 
     def delete_frame(self, frame_id: int) -> None:
         """Hide a frame; `restore_frame` brings it back until `compact`. KeyError if unknown."""

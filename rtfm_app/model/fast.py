@@ -15,6 +15,7 @@ from functools import lru_cache
 import cv2
 import torch
 
+from . import fast_training
 from .fast_cuda import prepare_for_cuda
 from .fast_head import (
     FeatureRows,
@@ -30,7 +31,7 @@ from .fast_native import put_kernels
 from .fast_transformer import InferenceBlock, InferenceTransformer, PackedLinear
 from .frame_model import FrameModel
 from .layers import Convolution, Convolution3d, Linear
-from .matching import agreement
+from .matching import agreement, sample
 from .transformer import Block
 
 CPU = torch.device("cpu")
@@ -42,9 +43,18 @@ def compile_for_training(model: FrameModel) -> None:
         block.project = torch.compile(block.project, dynamic=True)
         block.finish = torch.compile(block.finish, dynamic=True)
     torch._dynamo.config.recompile_limit = 32
-    fused = torch.compile(agreement, dynamic=True)
+    on_cpu = next(model.parameters()).device.type == "cpu"
+    if on_cpu and kernels(torch.float32) is not None:
+        read, compare = fast_training.sample, fast_training.evidence
+    else:
+        read, fused = sample, torch.compile(agreement, dynamic=True)
+
+        def compare(features, grid, inside):
+            return fused(sample(features, grid), inside)
+
+    model.pointer_head.sample = read
     for module in (model.sweep, *model.pointer_head.refinements):
-        module.agreement = fused
+        module.evidence = compare
 
 
 @lru_cache

@@ -18,7 +18,7 @@ from torch.nn import functional as F
 from .cameras import EpipolarLines, Views, epipolar_lines, rho_of, u_of
 from .layers import Convolution, gelu
 from .matching import APART, GROUPS, PlaneSweep, pairs
-from .own_distance import OWN_CHANNELS, evidence, gathered
+from .own_distance import OWN_CHANNELS, fitting, gathered
 from .pointer import (
     BORDER_RAMP,
     CERTAIN_FROM,
@@ -151,9 +151,9 @@ def group_means(channels: int, ignored: int = 0) -> torch.Tensor:
 
 
 def own_evidence(sampled: torch.Tensor, where: Places) -> tuple[torch.Tensor, torch.Tensor]:
-    """`own_distance.evidence` of rows (M, D, S, C + 2): fit and side (M, D, S)."""
+    """`own_distance.fitting` of rows (M, D, S, C + 2): fit and side (M, D, S)."""
     own = sampled[..., -OWN_CHANNELS:].permute(0, 3, 1, 2)[None]
-    fit, side = evidence(own, where.u[None])
+    fit, side = fitting(own, where.u[None])
     return fit[0], side[0]
 
 

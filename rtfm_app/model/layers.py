@@ -27,15 +27,15 @@ class Convolution(nn.Conv2d):
 
 
 class Convolution3d(nn.Conv3d):
-    """Convolution over candidates, rows and columns (default 3x3x3, same size)."""
+    """Convolution over candidates, rows and columns (default 3x3x3, same size), channels last."""
 
     def __init__(self, inputs: int, outputs: int, kernel: int = 3):
         super().__init__(inputs, outputs, kernel, padding=kernel // 2)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return F.conv3d(
-            x, self.weight.to(x.dtype), self.bias.to(x.dtype), self.stride, self.padding
-        )
+        x = x.to(memory_format=torch.channels_last_3d)
+        weight = self.weight.to(x.dtype, memory_format=torch.channels_last_3d)
+        return F.conv3d(x, weight, self.bias.to(x.dtype), self.stride, self.padding)
 
 
 def gelu(x: torch.Tensor) -> torch.Tensor:

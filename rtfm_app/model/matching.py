@@ -18,7 +18,7 @@ from torch.nn import functional as F
 from ..config import ModelConfig
 from .cameras import EpipolarLines, rho_of
 from .layers import Convolution, Convolution3d, gelu
-from .own_distance import OWN_CHANNELS, evidence, expected_coordinate, gathered
+from .own_distance import OWN_CHANNELS, expected_coordinate, fitting, gathered
 
 GROUPS = 4
 APART = 4.0  # distance of two features that are not both seen
@@ -87,6 +87,11 @@ def sample(features: torch.Tensor, grid: torch.Tensor) -> torch.Tensor:
     return flat.reshape(n, m, c, *grid.shape[2:4])
 
 
+def evidence(features: torch.Tensor, grid: torch.Tensor, inside: torch.Tensor):
+    """`agreement` of what `sample` reads: features (N, M, C, h, w) at grid (N, M, D, S, 2)."""
+    return agreement(sample(features, grid), inside)
+
+
 def agreement(sampled: torch.Tensor, inside: torch.Tensor):
     """How alike the memory frames are that see each position.
 
@@ -124,7 +129,7 @@ def _grouped(x: torch.Tensor) -> torch.Tensor:
 class PlaneSweep(nn.Module):
     """Agreement of the memory along each ray of the 1/8 grid, as candidate logits and features."""
 
-    agreement = staticmethod(agreement)
+    evidence = staticmethod(evidence)
 
     def __init__(self, config: ModelConfig):
         super().__init__()
@@ -153,10 +158,9 @@ class PlaneSweep(nn.Module):
         rho = rho_of(self.candidates)[None, None, :, None]
         grid, inside = lines.at(rho)
         seen_by = inside.to(features.dtype)
-        read = sample(features[:, :, : self.channels + OWN_CHANNELS], grid)
-        coarse, own = read[:, :, : self.channels], read[:, :, self.channels :]
-        mean, variance, best = self.agreement(coarse, seen_by)
-        expected_of_page = gathered(*evidence(own, expected_coordinate(lines, rho)), seen_by)
+        mean, variance, best = self.evidence(features[:, :, : self.channels], grid, seen_by)
+        own = sample(own_of(features), grid)
+        expected_of_page = gathered(*fitting(own, expected_coordinate(lines, rho)), seen_by)
         n, c, d, s = mean.shape
         seen = seen_by.mean(1, keepdim=True)
         comparable = (seen_by.sum(1, keepdim=True) > 1.5).to(mean.dtype)

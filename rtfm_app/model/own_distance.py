@@ -66,7 +66,7 @@ def expected_coordinate(lines: EpipolarLines, rho: torch.Tensor) -> torch.Tensor
     return u_of(rho / depth).clamp(max=1.5)
 
 
-def evidence(own: torch.Tensor, expected: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+def fitting(own: torch.Tensor, expected: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """How well candidates fit what the pages expect.
 
     Args:

@@ -21,8 +21,8 @@ from torch.nn import functional as F
 from ..config import ModelConfig
 from .cameras import Views, epipolar_lines, rho_of
 from .layers import Convolution, Linear, gelu
-from .matching import GROUPS, agreement, sample
-from .own_distance import OWN_CHANNELS, evidence, expected_coordinate, gathered
+from .matching import GROUPS, evidence, sample
+from .own_distance import OWN_CHANNELS, expected_coordinate, fitting, gathered
 
 BORDER_RAMP = 0.12  # share of a memory picture's half width over which it fades to the next one
 EDGE_RAMP = 0.03  # the same, over which it fades to what is imagined
@@ -89,7 +89,7 @@ class Refinement(nn.Module):
     """One step of local search on the 1/4 grid: agreement at a few offsets around the coordinate
     says where to move it."""
 
-    agreement = staticmethod(agreement)
+    evidence = staticmethod(evidence)
 
     def __init__(self, offsets: tuple[float, ...], step: float, given: int, width: int, out: int):
         super().__init__()
@@ -115,11 +115,10 @@ class Refinement(nn.Module):
         rho = rho_of(around)[:, None]
         grid, inside = lines.at(rho)
         seen_by = inside.to(features.dtype)
-        read = sample(features, grid)
-        own, fine = read[:, :, :OWN_CHANNELS], read[:, :, OWN_CHANNELS:]
-        mean, variance, best = self.agreement(fine, seen_by)
+        own = sample(features[:, :, :OWN_CHANNELS], grid)
+        mean, variance, best = self.evidence(features[:, :, OWN_CHANNELS:], grid, seen_by)
         middle = mean[:, :, self.offsets.shape[1] // 2]
-        expected = gathered(*evidence(own, expected_coordinate(lines, rho)), seen_by)
+        expected = gathered(*fitting(own, expected_coordinate(lines, rho)), seen_by)
         found = [variance.flatten(1, 2), best.mean(1), seen_by.mean(1), middle]
         found = torch.cat([*found, expected.flatten(1, 2)], 1).reshape(n, -1, height, width)
         x = torch.cat([found.to(dtype), context.to(dtype), u.to(dtype), hidden], 1)
@@ -132,6 +131,8 @@ class Refinement(nn.Module):
 
 class PointerHead(nn.Module):
     """Tokens and evidence to a `Pointer`."""
+
+    sample = staticmethod(sample)
 
     def __init__(self, config: ModelConfig):
         super().__init__()
@@ -202,11 +203,9 @@ class PointerHead(nn.Module):
         lines = epipolar_lines(views, height, width)
         rho = rho_of(u.detach()).flatten(2)[:, None]
         grid, inside = lines.at(rho)
-        read = sample(features, grid)
-        fits = torch.stack(evidence(read[:, :, :OWN_CHANNELS], expected_coordinate(lines, rho)), 2)[
-            :, :, :, 0
-        ]
-        sampled = read[:, :, OWN_CHANNELS:, 0]
+        own = sample(features[:, :, :OWN_CHANNELS], grid)
+        fits = torch.stack(fitting(own, expected_coordinate(lines, rho)), 2)[:, :, :, 0]
+        sampled = self.sample(features[:, :, OWN_CHANNELS:], grid)[:, :, :, 0]
         colour = sample(images_half, grid)[:, :, :, 0]
         valid = sample(valid_half, grid)[:, :, 0, 0]
         ok = inside[:, :, 0].float() * (valid > 0.5)

@@ -47,7 +47,7 @@ INLINE Corners corners_of(Place place, int height, int width) {
 
 typedef struct {
     v16 features;
-    float fit, side; /* own_distance.evidence */
+    float fit, side; /* own_distance.fitting */
 } Read;
 
 INLINE Read read_at(const Memory *memory, int m, Place place, float rho) {
