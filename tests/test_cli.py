@@ -40,6 +40,9 @@ def photo(tmp_path):
     return path
 
 
+ALONE = ("--surroundings", "none")
+
+
 def rtfm(*arguments):
     return cli.run([str(argument) for argument in arguments])
 
@@ -63,7 +66,11 @@ def test_a_photograph_becomes_a_world_that_is_listed_and_sound(photo, saves, cap
     assert rtfm("new", "home", "--image", photo) == 0
     assert (saves / "home.rtfm").is_file()
     known = facts(capsys, "home")
-    assert (known["frames"], known["seed"], known["generated"], known["edits"]) == (1, 1, 0, 0)
+    assert known["frames"] == known["seed"] > 20, "surroundings lie around it"
+    assert known["provenance"]["surroundings"]
+    assert rtfm("new", "alone", "--image", photo, *ALONE) == 0
+    alone = facts(capsys, "alone")
+    assert (alone["frames"], alone["seed"], alone["generated"], alone["edits"]) == (1, 1, 0, 0)
     assert known["source_to_world"] == np.eye(4).tolist()
     assert rtfm("verify", "home") == 0
     assert rtfm("list") == 0
@@ -92,6 +99,8 @@ def test_bad_arguments_are_one_line(photo, capsys):
         ["new", "x", "--image", photo, "--scale", "2"],
         ["new", "x", "--image", photo, "--images", photo],
         ["new", "x", "--image", photo, "--every", "2"],
+        ["new", "x", "--image", photo, "--surroundings", "moon"],
+        ["new", "x", "--panorama", photo, "--surroundings", "none"],
         ["new", "x", "--video", photo, "--up", "0,1,0"],
         ["new", "a:b", "--image", photo],
         ["new", "..", "--image", photo],
@@ -103,13 +112,13 @@ def test_bad_arguments_are_one_line(photo, capsys):
 
 
 def test_an_unknown_world_suggests_close_names(photo, capsys):
-    rtfm("new", "harbour", "--image", photo)
+    rtfm("new", "harbour", "--image", photo, *ALONE)
     assert "harbour" in refused(capsys, "info", "harbor")
     assert "nowhere.rtfm" in refused(capsys, "render", "nowhere.rtfm", "--tour", "--out", "o")
 
 
 def test_an_existing_world_is_kept(photo, capsys):
-    rtfm("new", "home", "--image", photo)
+    rtfm("new", "home", "--image", photo, *ALONE)
     assert "exists" in refused(capsys, "new", "home", "--image", photo)
 
 
@@ -122,7 +131,7 @@ def test_another_programs_file_is_refused(tmp_path, capsys):
 
 
 def test_a_damaged_world_is_told_from_an_unreadable_one(photo, saves, capsys):
-    rtfm("new", "home", "--image", photo)
+    rtfm("new", "home", "--image", photo, *ALONE)
     path = saves / "home.rtfm"
     data = bytearray(path.read_bytes())
     position = len(data) * 3 // 4
@@ -134,7 +143,7 @@ def test_a_damaged_world_is_told_from_an_unreadable_one(photo, saves, capsys):
 
 
 def test_fork_export_and_import_keep_the_frames(photo, saves, tmp_path, capsys):
-    rtfm("new", "home", "--image", photo)
+    rtfm("new", "home", "--image", photo, *ALONE)
     assert rtfm("fork", "home", "copy") == 0
     assert rtfm("export", "copy", "--format", "nerfstudio", "--out", tmp_path / "folder") == 0
     assert rtfm("import", tmp_path / "folder", "again") == 0
@@ -166,7 +175,7 @@ def test_source_poses_go_through_the_similarity(tmp_path, saves, capsys):
      '{"frame": "moon", "poses": [{}]}', '{"poses": [{"camera_to_world": [[1]]}]}'],
 )  # fmt: skip
 def test_bad_poses_are_refused(text, photo, tmp_path, capsys):
-    rtfm("new", "home", "--image", photo)
+    rtfm("new", "home", "--image", photo, *ALONE)
     poses = tmp_path / "poses.json"
     poses.write_text(text)
     line = refused(capsys, "render", "home", "--poses", poses, "--out", tmp_path / "out")
@@ -174,7 +183,7 @@ def test_bad_poses_are_refused(text, photo, tmp_path, capsys):
 
 
 def test_the_first_rendered_frame_is_the_picture(photo, saves, tmp_path, capsys):
-    rtfm("new", "home", "--image", photo)
+    rtfm("new", "home", "--image", photo, *ALONE)
     before = (saves / "home.rtfm").read_bytes()
     out = tmp_path / "out"
     assert rtfm("render", "home", "--walk", "turn 12", "--no-commit", "--out", out) == 0
@@ -185,7 +194,7 @@ def test_the_first_rendered_frame_is_the_picture(photo, saves, tmp_path, capsys)
 
 
 def test_without_commit_a_picture_depends_on_its_pose_alone(photo, tmp_path):
-    rtfm("new", "home", "--image", photo)
+    rtfm("new", "home", "--image", photo, *ALONE)
     poses = [np.eye(4), np.eye(4)]
     poses[0][:3, 3], poses[1][:3, 3] = (0, 1.6, -0.5), (0.3, 1.6, 0)
     pictures = []
@@ -200,7 +209,7 @@ def test_without_commit_a_picture_depends_on_its_pose_alone(photo, tmp_path):
 
 
 def test_an_interrupted_render_goes_on(photo, saves, tmp_path, monkeypatch):
-    rtfm("new", "home", "--image", photo)
+    rtfm("new", "home", "--image", photo, *ALONE)
     out, command = tmp_path / "out", ["render", "home", "--walk", "turn 18", "--no-commit"]
     from rtfm_app.engine import FrameEngine
 
@@ -220,7 +229,7 @@ def test_an_interrupted_render_goes_on(photo, saves, tmp_path, monkeypatch):
 
 
 def test_a_film(photo, tmp_path):
-    rtfm("new", "home", "--image", photo)
+    rtfm("new", "home", "--image", photo, *ALONE)
     film = tmp_path / "walk.mp4"
     assert rtfm("render", "home", "--walk", "wait 0.4", "--out", film, "--size", "256x144") == 0
     with av.open(str(film)) as container:

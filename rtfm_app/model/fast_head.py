@@ -24,6 +24,7 @@ from .pointer import (
     CERTAIN_FROM,
     EDGE_RAMP,
     GIVEN_FIRST,
+    OUTSIDE,
     Pointer,
     PointerHead,
     Refinement,
@@ -290,7 +291,9 @@ class InferencePointerHead(PointerHead):
         inside = ok.reshape(1, m, height, width)
         margin = 1 - torch.maximum(where.x.abs(), where.y.abs())
         border = (margin / BORDER_RAMP).clamp_(0.02, 1).log_().reshape(1, m, height, width)
-        view_logits = scores[None, :, 0] - 4.0 * near[:, None, None] + (inside - 1) * 12 + border
+        view_logits = (
+            scores[None, :, 0] - 4.0 * near[:, None, None] + (inside - 1) * OUTSIDE + border
+        )
         view_logits += GIVEN_FIRST * given[:, :, None, None]
         gate = (view_logits.softmax(1) * scores[None, :, 1]).sum(1, keepdim=True)
         edge = (margin[:, 0] / EDGE_RAMP).clamp_(0, 1).mul_((2 * valid - 1).clamp_(0, 1))

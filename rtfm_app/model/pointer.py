@@ -29,6 +29,7 @@ EDGE_RAMP = 0.03  # the same, over which it fades to what is imagined
 # Where fewer than two given pictures show a place, the gate decides instead of mixing (factor and
 # shift of its logit): half of one guess and half of another look like a ghost.
 DECIDED = (3.0, 0.5)
+OUTSIDE = 40.0  # log-odds against a frame that does not show the place; no score outweighs it
 GIVEN_FIRST = 2.0  # a given picture outweighs an imagined one that shows the same by this log-odds
 # Certainty from which a coordinate is used as it is, seen by one memory frame and by several.
 CERTAIN_FROM = (1.0, 0.2)
@@ -230,7 +231,7 @@ class PointerHead(nn.Module):
         inside_map = ok.reshape(n, m, height, width)
         margin = 1 - grid[:, :, 0].abs().amax(-1)
         border = (margin / BORDER_RAMP).clamp(0.02, 1).log()
-        view_logits = scores[:, :, 0] - 4.0 * closeness[:, :, :1, :1] + (inside_map - 1) * 12
+        view_logits = scores[:, :, 0] - 4.0 * closeness[:, :, :1, :1] + (inside_map - 1) * OUTSIDE
         view_logits = view_logits + border.reshape(n, m, height, width)
         if not self.training:
             view_logits = view_logits + GIVEN_FIRST * given[:, :, None, None]

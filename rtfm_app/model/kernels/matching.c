@@ -68,6 +68,7 @@ INLINE Read read_at(const Memory *memory, int m, Place place, float rho) {
     return read;
 }
 
+#define OUTSIDE 40.0f /* pointer.OUTSIDE */
 #define APART 4.0f /* matching.APART */
 
 typedef struct {
@@ -214,7 +215,7 @@ void score_inputs(int frames, int rays, int height, int width, const float *orig
             int ok = place.inside && colour[m][3] > 0.5f;
             float margin = 1 - fmaxf(fabsf(place.x), fabsf(place.y));
             long to = (long)m * rays + s;
-            border[to] = logf(within(margin / border_ramp, 0.02f, 1)) - (ok ? 0 : 12);
+            border[to] = logf(within(margin / border_ramp, 0.02f, 1)) - (ok ? 0 : OUTSIDE);
             shown[to] = within(margin / edge_ramp, 0, 1) * within(2 * colour[m][3] - 1, 0, 1);
             if (!ok) continue;
             total += 1;
