@@ -18,6 +18,7 @@ from ..model.matching import sample
 from .data import Batch
 from .distributed import share_of_total
 
+STANDING = 1e-4  # in 4 m
 OWN_CHANGE = 5.0  # weight of changes beside the likelihood
 
 
@@ -95,7 +96,9 @@ def pointer_losses(prediction: Prediction, read: torch.Tensor, batch: Batch, tru
     pointer = prediction.pointer
     covered = truth.real * truth.known
     full = F.interpolate(covered, size=read.shape[-2:], mode="nearest")
-    taught = (truth.known & batch.diffuse).float()
+    # Turning on the spot says nothing about distances, and its clips do not know them.
+    moved = batch.views.memory_from_target[:, :, :3, 3].norm(dim=-1).amax(1) > STANDING
+    taught = (truth.known & batch.diffuse & moved[:, None, None, None]).float()
     n, _, h, w = truth.u.shape
     lines = epipolar_lines(batch.views, h, w)
     true_grid, _ = lines.at(rho_of(truth.u).flatten(2)[:, None])
@@ -161,9 +164,10 @@ def own_loss(own: torch.Tensor, rho: torch.Tensor) -> torch.Tensor:
     between cells (gradient matching as in MiDaS, 1907.01341) so that edges are sharp.
 
     Args:
-        own: (F, 2, h, w) of `OwnDistance`.  rho: (F, 1, 2 h, 2 w), NaN where unknown.
+        own: (F, 2, h, w) of `OwnDistance`.  rho: (F, 1, 2 h, 2 w), NaN where unknown; a frame with
+            nothing but infinity in it was taken on the spot and is not known.
     """
-    known = rho.isfinite()
+    known = rho.isfinite() & (rho.flatten(1) > 0).any(1)[:, None, None, None]
     u = u_of(torch.nan_to_num(rho, nan=0.0))
     found, scale = F.interpolate(own, scale_factor=2, mode="nearest").chunk(2, 1)
     error = (found - u) * known

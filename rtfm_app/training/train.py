@@ -63,7 +63,7 @@ class TrainConfig:
     weight_decay: float = 0.01
     warmup_steps: int = 100
     decay: float = 0.3
-    undepthed: float = 0.1
+    undepthed: float = 0.05
     own_frames: float = 0.25
     matching: float = 0.15
     own_distance: float = 0.2
