@@ -100,6 +100,7 @@ class App:
         except BaseException:
             worker.close(timeout_s=1.0)
             raise
+        worker.draw_for_software(self.window.software)
         self.controller = Controller(self.state, worker)
         self.view = FrameView(self.window.gl, software=self.window.software)
         self.interface = Interface(self.window, preferences, _read_layout())
@@ -245,7 +246,7 @@ class App:
         if state.taken is not None and taken.started - state.taken.finished < 0.1:
             state.measured.model.add((taken.finished - state.taken.finished) * 1e3)
         state.taken, state.taken_at = taken, now
-        self.view.show(taken.frame)
+        self.view.show(taken.frame, taken.card)
         self._surroundings = walking.Surroundings.of_frame(taken.frame)
         self.controller.ask_thumbnails(a.frame_id for a in taken.frame.attended)
 

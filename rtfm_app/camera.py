@@ -28,6 +28,7 @@ SLOW_DISTANCE = 1.2
 BODY_RADIUS = 0.25
 STEP_HEIGHT = 0.35
 GROUND_REACH = 6.0
+FARTHEST = 10.0
 GROUND_TIME_S = 0.5
 MIN_CONFIDENCE = 0.35
 MIN_POINTS = 12
@@ -102,14 +103,14 @@ class Surroundings:
 
     @classmethod
     def of_frame(cls, frame: Frame, most: int = 2304) -> Surroundings:
-        """Points of a frame, thinned to about `most`, the far and the unknown left out."""
+        """Points of a frame, thinned to about `most`, the far and the unsure left out."""
         rows, columns = frame.inverse_depth.shape
         rays = pixel_rays(rows, columns, frame.fov_y_radians)
         stride = max(1, int(math.sqrt(rows * columns / most)))
         inverse = frame.inverse_depth[::stride, ::stride].reshape(-1)
         confidence = frame.confidence[::stride, ::stride].reshape(-1)
         rays = rays[::stride, ::stride].reshape(-1, 3)
-        near = np.isfinite(inverse) & (inverse > 1 / 30) & (confidence > 0.05)
+        near = np.isfinite(inverse) & (inverse > 1 / FARTHEST) & (confidence > MIN_CONFIDENCE)
         points = rays[near] / inverse[near, None]
         pose = frame.camera_to_world
         forward = -pose[:3, 2] * (1.0, 0.0, 1.0)
@@ -189,7 +190,7 @@ def clearance(state: CameraState, wanted: np.ndarray, surroundings: Surroundings
         return 1.0
     offset = surroundings.points - state.position
     ahead = offset @ direction
-    sideways = np.linalg.norm((offset - ahead[:, None] * direction)[:, [0, 2]], axis=1)
+    sideways = _sideways(offset, ahead, direction)
     feet = (state.eye_height or EYE_HEIGHT) - STEP_HEIGHT
     in_the_way = (
         (ahead > 0.02)
@@ -208,6 +209,13 @@ def clearance(state: CameraState, wanted: np.ndarray, surroundings: Surroundings
     return 1.0 - sure * (1.0 - free)
 
 
+def _sideways(offset: np.ndarray, ahead: np.ndarray, direction: np.ndarray) -> np.ndarray:
+    """(N,) horizontal distance of the offsets (N, 3) from the line along `direction`."""
+    x = offset[:, 0] - ahead * direction[0]
+    z = offset[:, 2] - ahead * direction[2]
+    return np.sqrt(x * x + z * z)
+
+
 def ground_height(state: CameraState, surroundings: Surroundings) -> tuple[float, float] | None:
     """(height of the ground under the walker in metres, confidence 0..1), from the ground ahead;
     None where it cannot be told."""
@@ -215,7 +223,7 @@ def ground_height(state: CameraState, surroundings: Surroundings) -> tuple[float
         return None
     offset = surroundings.points - state.position
     ahead = offset @ surroundings.looking
-    sideways = np.linalg.norm((offset - ahead[:, None] * surroundings.looking)[:, [0, 2]], axis=1)
+    sideways = _sideways(offset, ahead, surroundings.looking)
     reach = (ahead > 0.3) & (ahead < GROUND_REACH) & (sideways < 0.8)
     low = (offset[:, 1] < -0.5) & (offset[:, 1] > -4.0)
     chosen = reach & low & (surroundings.confidence > MIN_CONFIDENCE)

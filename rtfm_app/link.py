@@ -9,11 +9,13 @@ record that was overwritten while being read is noticed and never used. Anonymou
 from __future__ import annotations
 
 import json
+import math
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from .card import ENLARGE_BELOW, SOFT_SIZE, CardPictures, pictures_for_card
 from .config import STORED_MAX_SIZE
 from .frame import Attended, Frame
 
@@ -21,6 +23,7 @@ SLOTS = 3
 MAX_IMAGE = (STORED_MAX_SIZE[0], STORED_MAX_SIZE[1], 3)
 MAX_PLANE = (144, 256)
 READ_ATTEMPTS = 50
+_TEXT_BYTES = 4096
 
 _POSE = np.dtype(
     [
@@ -46,14 +49,22 @@ _HEADER = np.dtype(
         ("finished", "f8"),
         ("image_shape", "u4", (2,)),
         ("plane_shape", "u4", (2,)),
+        ("card_shape", "u4", (2,)),
         ("text_bytes", "u4"),
-        ("text", "u1", (4096,)),
+        ("text", "u1", (_TEXT_BYTES,)),
         ("after", "u8"),
     ]
 )
 _IMAGE_BYTES = int(np.prod(MAX_IMAGE))
 _PLANE_PIXELS = MAX_PLANE[0] * MAX_PLANE[1]
-_SLOT_BYTES = -(-(_HEADER.itemsize + _IMAGE_BYTES + _PLANE_PIXELS * 9) // 64) * 64
+_SOFT_BYTES = SOFT_SIZE[0] * SOFT_SIZE[1] * 4
+_CARD_BYTES = 2 * ENLARGE_BELOW * (2 * ENLARGE_BELOW * 16 // 9) * 4
+# A slot's parts: image, unseen, inverse depth and confidence, then the pictures for the card.
+_PARTS = (
+    *(_IMAGE_BYTES, _PLANE_PIXELS, _PLANE_PIXELS * 8),
+    *(_CARD_BYTES, _SOFT_BYTES, _PLANE_PIXELS * 4),
+)
+_SLOT_BYTES = -(-(_HEADER.itemsize + sum(_PARTS)) // 64) * 64
 
 
 @dataclass(frozen=True)
@@ -72,13 +83,15 @@ class PoseStamp:
 @dataclass(frozen=True)
 class TakenFrame:
     """A frame as it arrived. Times are `time.perf_counter()` seconds, the same clock in both
-    processes; `input_time` is that of the pose it was drawn for."""
+    processes; `input_time` is that of the pose it was drawn for; `card` is what the graphics card
+    gets of it."""
 
     frame: Frame
     number: int
     input_time: float
     started: float
     finished: float
+    card: CardPictures | None = None
 
 
 class PoseBoard:
@@ -136,16 +149,26 @@ def _pose_of(record) -> PoseStamp:
 
 class FrameBoard:
     """Newest frame, written by the worker, taken by the display. Three slots in turn, so that the
-    reader is disturbed only when the writer laps it twice within one copy."""
+    reader is disturbed only when the writer laps it twice within one copy. `for_software` is told
+    by the display: its graphics card is a processor (see `card.py`)."""
 
     def __init__(self, context):
         self._shared = context.RawArray("B", _SLOT_BYTES * SLOTS)
         self._latest = context.RawValue("Q", 0)
+        self._for_software = context.RawValue("B", 0)
         self._slots: list[tuple] | None = None
         self._taken = 0
 
     def __getstate__(self):
-        return {"_shared": self._shared, "_latest": self._latest, "_slots": None, "_taken": 0}
+        return {**vars(self), "_slots": None, "_taken": 0}
+
+    @property
+    def for_software(self) -> bool:
+        return bool(self._for_software.value)
+
+    @for_software.setter
+    def for_software(self, on: bool) -> None:
+        self._for_software.value = on
 
     def _slot(self, number: int) -> tuple:
         if self._slots is None:
@@ -154,21 +177,24 @@ class FrameBoard:
 
     def write(self, frame: Frame, *, input_time: float, started: float) -> int:
         """Publish a frame; returns its number. Pictures over 576x1024 are a programmer's error."""
+        frame = _with_thin_planes(frame)
+        card = pictures_for_card(frame, software=self.for_software)
+        text = _text_of(frame)
         number = self._latest.value + 1
-        header, pixels, planes = self._slot(number)
-        height, width = frame.image.shape[:2]
-        assert height * width * 3 <= _IMAGE_BYTES, frame.image.shape
+        header, parts = self._slot(number)
         header["before"][0] = number
-        pixels[: height * width * 3] = frame.image.reshape(-1)
-        shape = _write_planes(planes, frame)
-        text = json.dumps(
-            {
-                "kind": frame.kind,
-                "attended": [(a.frame_id, round(float(a.weight), 4)) for a in frame.attended],
-                "timings_ms": {k: round(float(v), 3) for k, v in frame.timings_ms.items()},
-            }
-        ).encode()
-        assert len(text) <= header["text"].shape[1], len(text)
+        floats = np.concatenate([frame.inverse_depth.reshape(-1), frame.confidence.reshape(-1)])
+        contents = (
+            frame.image,
+            frame.unseen,
+            floats.astype("<f4").view(np.uint8),
+            card.picture,
+            card.soft,
+            card.planes,
+        )
+        for part, content in zip(parts, contents, strict=True):
+            assert content.size <= part.size, (content.shape, part.size)
+            part[: content.size] = content.reshape(-1)
         header["text"][0, : len(text)] = np.frombuffer(text, np.uint8)
         header["text_bytes"] = len(text)
         header["number"] = number
@@ -178,8 +204,9 @@ class FrameBoard:
         header["input_time"] = input_time
         header["started"] = started
         header["finished"] = time.perf_counter()
-        header["image_shape"][0] = (height, width)
-        header["plane_shape"][0] = shape
+        header["image_shape"][0] = frame.image.shape[:2]
+        header["plane_shape"][0] = frame.unseen.shape
+        header["card_shape"][0] = card.picture.shape[:2]
         header["after"][0] = number
         self._latest.value = number
         return number
@@ -190,8 +217,7 @@ class FrameBoard:
             number = self._latest.value
             if number <= self._taken:
                 return None
-            header, pixels, planes = self._slot(number)
-            taken = _read_slot(header, pixels, planes, number)
+            taken = _read_slot(*self._slot(number), number)
             if taken is not None:
                 self._taken = number
                 return taken
@@ -202,64 +228,77 @@ class FrameBoard:
         self._taken = self._latest.value
 
 
-def _slot_views(shared, offset: int) -> tuple:
+def _slot_views(shared, offset: int) -> tuple[np.ndarray, list[np.ndarray]]:
+    """The header of a slot and its parts, as bytes, in the order of `_PARTS`."""
     header = np.frombuffer(shared, _HEADER, 1, offset)
     offset += _HEADER.itemsize
-    pixels = np.frombuffer(shared, np.uint8, _IMAGE_BYTES, offset)
-    offset += _IMAGE_BYTES
-    planes = np.frombuffer(shared, np.uint8, _PLANE_PIXELS * 9, offset)
-    return header, pixels, planes
+    parts = []
+    for size in _PARTS:
+        parts.append(np.frombuffer(shared, np.uint8, size, offset))
+        offset += size
+    return header, parts
 
 
-def _thin(plane: np.ndarray) -> np.ndarray:
-    """Every n-th value, so that the plane fits the slot."""
-    stride = max(-(-plane.shape[0] // MAX_PLANE[0]), -(-plane.shape[1] // MAX_PLANE[1]), 1)
-    return plane[::stride, ::stride]
+def _with_thin_planes(frame: Frame) -> Frame:
+    """Every n-th value of each plane, so that they fit the slot."""
+    names = ("unseen", "inverse_depth", "confidence")
+    rows, columns = frame.unseen.shape
+    assert all(getattr(frame, name).shape == (rows, columns) for name in names), names
+    stride = max(-(-rows // MAX_PLANE[0]), -(-columns // MAX_PLANE[1]), 1)
+    return replace(frame, **{name: getattr(frame, name)[::stride, ::stride] for name in names})
 
 
-def _write_planes(planes: np.ndarray, frame: Frame) -> tuple[int, int]:
-    unseen, inverse_depth = _thin(frame.unseen), _thin(frame.inverse_depth)
-    confidence = _thin(frame.confidence)
-    assert unseen.shape == inverse_depth.shape == confidence.shape, (
-        unseen.shape,
-        inverse_depth.shape,
-        confidence.shape,
-    )
-    count = unseen.size
-    planes[:count] = unseen.reshape(-1)
-    floats = np.concatenate([inverse_depth.reshape(-1), confidence.reshape(-1)])
-    planes[_PLANE_PIXELS : _PLANE_PIXELS + count * 8] = floats.astype("<f4").view(np.uint8)
-    return unseen.shape
+def _text_of(frame: Frame) -> bytes:
+    text = json.dumps(
+        {
+            "kind": frame.kind,
+            "attended": [(a.frame_id, round(float(a.weight), 4)) for a in frame.attended],
+            "timings_ms": {k: round(float(v), 3) for k, v in frame.timings_ms.items()},
+        }
+    ).encode()
+    assert len(text) <= _TEXT_BYTES, len(text)
+    return text
 
 
-def _read_slot(header, pixels, planes, number: int) -> TakenFrame | None:
+def _read_slot(header, parts: list[np.ndarray], number: int) -> TakenFrame | None:
+    """An own copy of what is in the slot; None when it is being written over."""
     if int(header["after"][0]) != number:
         return None
     head = header[0].copy()
-    height, width = (int(v) for v in head["image_shape"])
     rows, columns = (int(v) for v in head["plane_shape"])
-    count = rows * columns
-    if height * width * 3 > _IMAGE_BYTES or count > _PLANE_PIXELS:
+    plane = (rows, columns)
+    shapes = (
+        (*(int(v) for v in head["image_shape"]), 3),
+        plane,
+        (8, *plane),
+        (*(int(v) for v in head["card_shape"]), 4),
+        (*SOFT_SIZE, 4),
+        (*plane, 4),
+    )
+    sizes = [math.prod(shape) for shape in shapes]
+    if any(size > part.size for size, part in zip(sizes, parts, strict=True)):
         return None
-    image = pixels[: height * width * 3].copy()
-    unseen = planes[:count].copy()
-    floats = planes[_PLANE_PIXELS : _PLANE_PIXELS + count * 8].copy().view("<f4")
+    copies = [part[:size].copy() for size, part in zip(sizes, parts, strict=True)]
     text = bytes(head["text"][: int(head["text_bytes"])])
     if not (int(header["before"][0]) == int(header["after"][0]) == int(head["number"]) == number):
         return None
+    image, unseen, floats, picture, soft, planes = copies
+    inverse_depth, confidence = floats.view("<f4").reshape(2, *plane)
     values = json.loads(text)
     frame = Frame(
-        image=image.reshape(height, width, 3),
+        image=image.reshape(shapes[0]),
         camera_to_world=np.array(head["camera_to_world"]),
         fov_y_radians=float(head["fov_y_radians"]),
         kind=values["kind"],
         novelty=float(head["novelty"]),
-        unseen=unseen.reshape(rows, columns),
-        inverse_depth=floats[:count].reshape(rows, columns),
-        confidence=floats[count:].reshape(rows, columns),
+        unseen=unseen.reshape(plane),
+        inverse_depth=inverse_depth,
+        confidence=confidence,
         attended=tuple(Attended(int(i), float(w)) for i, w in values["attended"]),
         timings_ms=values["timings_ms"],
     )
-    return TakenFrame(
-        frame, number, float(head["input_time"]), float(head["started"]), float(head["finished"])
+    card = CardPictures(
+        picture.reshape(shapes[3]), soft.reshape(shapes[4]), planes.reshape(shapes[5])
     )
+    times = (float(head[name]) for name in ("input_time", "started", "finished"))
+    return TakenFrame(frame, number, *times, card)

@@ -298,6 +298,10 @@ class WorkerHandle:
         """The newest frame, each once."""
         return self._frames.take()
 
+    def draw_for_software(self, on: bool) -> None:
+        """Whether the display's graphics card is a processor (see `card.py`)."""
+        self._frames.for_software = on
+
     def skip_frames(self) -> None:
         """Never show what was drawn before now (another world was opened)."""
         self._frames.skip()

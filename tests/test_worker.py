@@ -10,6 +10,7 @@ import pattern_engine
 import pytest
 
 from rtfm_app import messages as m
+from rtfm_app.card import pictures_for_card
 from rtfm_app.config import OVERSCAN, GenerationSettings
 from rtfm_app.frame import Attended, Frame
 from rtfm_app.geometry import pose_from_yaw_pitch, scaled_fov
@@ -111,8 +112,19 @@ def test_frames_arrive_whole_each_once_and_the_newest_wins():
     assert taken.number == 5 and taken.input_time == 5.0
     for name in ("image", "camera_to_world", "unseen", "inverse_depth", "confidence"):
         assert np.array_equal(getattr(taken.frame, name), getattr(sent, name)), name
+    made_here = pictures_for_card(sent, software=False)
+    for name in ("picture", "soft", "planes"):
+        assert np.array_equal(getattr(taken.card, name), getattr(made_here, name)), name
     assert taken.frame.attended == sent.attended and taken.frame.kind == "key"
     assert board.take() is None
+
+
+def test_the_worker_enlarges_only_small_frames_and_only_for_a_software_renderer():
+    board = FrameBoard(CONTEXT)
+    for software, height, expected in ((False, 288, 288), (True, 288, 576), (True, 576, 576)):
+        board.for_software = software
+        board.write(frame_of(3, height), input_time=0, started=0)
+        assert board.take().card.picture.shape == (expected, expected * 16 // 9, 4)
 
 
 def test_frame_sizes_may_change_and_large_planes_are_thinned():
@@ -162,6 +174,7 @@ def test_a_frame_is_never_torn():
             value = int(taken.frame.camera_to_world[0, 3]) % 251
             assert (taken.frame.image == value).all()
             assert (taken.frame.inverse_depth == value).all()
+            assert (taken.card.picture[..., :3] == value).all()
         assert last > 20
     finally:
         done.set()

@@ -8,17 +8,14 @@ from __future__ import annotations
 
 import time
 
-import cv2
 import numpy as np
 
+from ..card import CardPictures, pictures_for_card
 from ..frame import Frame
 from ..geometry import ASPECT, tangents
 from ..resources import shader
 
 MAX_SHIFT = 0.6
-FULL_CONFIDENCE = 0.5
-NEAREST = 4.0
-ENLARGE_BELOW = 400
 GRID = (48, 27)  # as in frame.vert
 TEXTURES = ("u_frame", "u_soft", "u_planes")
 
@@ -36,7 +33,7 @@ class FrameView:
     """Holds one frame on the graphics card. `gl` is a moderngl context.
 
     On a graphics card each pixel is sampled with a bicubic filter. A software renderer has no time
-    for that: there the frame is enlarged once when it arrives and sampled bilinearly.
+    for that: there the frame comes enlarged (`card.py`) and is sampled bilinearly.
     """
 
     def __init__(self, gl, *, software: bool = False):
@@ -47,14 +44,14 @@ class FrameView:
         self.frame: Frame | None = None
         self.upload_s = 0.0
 
-    def show(self, frame: Frame) -> None:
-        """Put a new model frame on the card; `upload_s` adds up the time spent in GL."""
-        image = frame.image
-        if self._software and image.shape[0] < ENLARGE_BELOW:
-            image = cv2.resize(image, None, fx=2, fy=2, interpolation=cv2.INTER_CUBIC)
-        self._upload("u_frame", cv2.cvtColor(image, cv2.COLOR_RGB2RGBA))
-        self._upload("u_soft", cv2.cvtColor(_softened(frame.image), cv2.COLOR_RGB2RGBA))
-        self._upload("u_planes", _planes_of(frame))
+    def show(self, frame: Frame, pictures: CardPictures | None = None) -> None:
+        """Put a new model frame on the card; `upload_s` adds up the time spent in GL. `pictures`
+        are made here, which takes some milliseconds, if the worker has not made them."""
+        if pictures is None:
+            pictures = pictures_for_card(frame, software=self._software)
+        self._upload("u_frame", pictures.picture)
+        self._upload("u_soft", pictures.soft)
+        self._upload("u_planes", pictures.planes)
         self.frame = frame
 
     def clear(self) -> None:
@@ -167,24 +164,6 @@ def sees_past_border(
         return True
     places = np.abs(rays[:, :2] / -rays[:, 2:]) / tan_frame
     return bool(places.max() > (0.97 if moving else 1.0))
-
-
-def _softened(image: np.ndarray) -> np.ndarray:
-    """A small, blurred picture (72, 128, 3) for what lies past the border."""
-    tiny = cv2.resize(image, (32, 18), interpolation=cv2.INTER_AREA)
-    tiny = cv2.GaussianBlur(tiny, (0, 0), 1.0)
-    return cv2.resize(tiny, (128, 72), interpolation=cv2.INTER_CUBIC)
-
-
-def _planes_of(frame: Frame) -> np.ndarray:
-    """(h, w, 4) uint8: r = inverse distance, damped where the frame is unsure, as the square root
-    of its share of NEAREST; g = the imagined share. Bytes, because software samples them fast."""
-    planes = np.zeros((*frame.inverse_depth.shape, 4), np.uint8)
-    trust = np.clip(frame.confidence / FULL_CONFIDENCE, 0.0, 1.0)
-    near = np.clip(np.nan_to_num(frame.inverse_depth), 0.0, NEAREST) * trust
-    planes[..., 0] = np.sqrt(near / NEAREST) * 255 + 0.5
-    planes[..., 1] = frame.unseen
-    return planes
 
 
 def _limited(shift: np.ndarray) -> np.ndarray:
