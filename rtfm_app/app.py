@@ -5,11 +5,13 @@ The loop never waits for the model, which lives in the worker process. Nothing h
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
+import signal
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -72,11 +74,25 @@ def run_app(
     """
     app = App(worker_options, headless=headless, size=size, scale=scale)
     try:
-        if world is not None:
-            app.controller.open_path(Path(world))
-        return app.run(exit_after_s, world is not None, on_frame)
+        with _closing_when_terminated(app.window):
+            if world is not None:
+                app.controller.open_path(Path(world))
+            return app.run(exit_after_s, world is not None, on_frame)
     finally:
         app.close(screenshot)
+
+
+@contextlib.contextmanager
+def _closing_when_terminated(window: Window) -> Iterator[None]:
+    """`kill` and the end of a desktop session save everything, as closing the window does."""
+    if threading.current_thread() is not threading.main_thread():
+        yield  # only the main thread may handle signals
+        return
+    before = signal.signal(signal.SIGTERM, lambda *_: window.request_close())
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 class App:
@@ -110,6 +126,7 @@ class App:
         self.sound = Sound(enabled=not headless)
         self.state.renderer = self.window.renderer
         self.first_shown: float | None = None
+        self._captured_before_brush = False
         self._input_time = 0.0
         self._counted_input = 0.0
         self._surroundings: walking.Surroundings | None = None
@@ -180,6 +197,11 @@ class App:
                 self._carry_out([ui.TakeScreenshot()])
             case "record":
                 self._carry_out([ui.ToggleRecording()])
+            case "paint":
+                self._toggle_brush()
+            case "undo_paint":
+                if state.world is not None:
+                    controller.handle([m.UndoPaint()])
             case "swap_settings":
                 controller.handle([ui.SwapSettings()])
             case "bookmark":
@@ -196,6 +218,21 @@ class App:
                 state.toast("Sound off" if muted else "Sound on")
             case _ if action.startswith("place_"):
                 controller.go_to_bookmark(int(action.removeprefix("place_")))
+
+    def _toggle_brush(self) -> None:
+        """The brush needs a free mouse; without it the walk goes on as it did before."""
+        state = self.state
+        if state.world is None:
+            return
+        if state.world.read_only:
+            state.toast("This world is open read-only: nothing can be painted.", "warning")
+            return
+        state.show_overlay = True
+        if self.interface.overlay.toggle_brush():
+            self._captured_before_brush = self.window.captured
+            self.window.capture(False)
+        elif self._captured_before_brush:
+            self.window.capture(True)
 
     def _move(self, controls: Controls, now: float) -> None:
         state = self.state

@@ -2,7 +2,7 @@
 
 The window reports what happened (`key`, `mouse_moved`, `wheel`, `pad`, `released_all`); once per
 display frame `take` gives what it amounts to. Keys are named as in `preferences.toml` ("W",
-"LEFT_SHIFT"), so bindings do not depend on a windowing library.
+"LEFT_SHIFT", "CTRL+Z"), so bindings do not depend on a windowing library.
 """
 
 from __future__ import annotations
@@ -32,6 +32,8 @@ PRESSED = (
     "full_screen",
     "screenshot",
     "record",
+    "paint",
+    "undo_paint",
     "swap_settings",
     "mute",
     "bookmark",
@@ -59,6 +61,8 @@ DEFAULT_KEYS: dict[str, tuple[str, ...]] = {
     "full_screen": ("F11",),
     "screenshot": ("F12",),
     "record": ("F9",),
+    "paint": ("P",),
+    "undo_paint": ("CTRL+Z",),
     "swap_settings": ("X",),
     "mute": ("M",),
     "bookmark": ("B",),
@@ -173,15 +177,24 @@ class InputState:
     _actions: list[str] = field(default_factory=list)
     _newest_event: float = 0.0
 
-    def key(self, name: str, pressed: bool, time_s: float) -> None:
-        """A key went down or up. Releases must always be reported, presses only while the world
-        (and not a text field) has the keyboard."""
+    def key(self, name: str, pressed: bool, time_s: float, *, ctrl: bool = False) -> None:
+        """A key went down or up, perhaps with a control key. Releases must always be reported,
+        presses only while the world (and not a text field) has the keyboard."""
         self._newest_event = time_s
         if not pressed:
             self._down.discard(name)
+        elif ctrl and self.obeys(f"CTRL+{name}"):  # else it is a held key: down and forward
+            self._actions += self._actions_of(f"CTRL+{name}")
         elif name not in self._down:
             self._down.add(name)
-            self._actions += [a for a in PRESSED if name in self.keys.get(a, ())]
+            self._actions += self._actions_of(name)
+
+    def obeys(self, name: str) -> bool:
+        """Whether this key, or chord with Ctrl, does something at once."""
+        return bool(self._actions_of(name))
+
+    def _actions_of(self, name: str) -> list[str]:
+        return [action for action in PRESSED if name in self.keys.get(action, ())]
 
     def mouse_moved(self, dx: float, dy: float, time_s: float) -> None:
         """The captured mouse moved by counts (x right, y down)."""

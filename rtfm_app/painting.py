@@ -61,8 +61,8 @@ class Painting:
                 events = self.finish()
                 undone = self._engine.undo_paint()
                 self._redraw()
-                said = [] if undone else [m.Notice("There is no stroke to take back")]
-                return [*events, *said]
+                said = "The last stroke is" if undone else "There is no stroke to be"
+                return [*events, m.Notice(f"{said} taken back")]
         return []
 
     def work(self) -> list:

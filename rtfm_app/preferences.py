@@ -153,13 +153,16 @@ def _checked(name: str, value):
 def _checked_keys(value) -> dict[str, tuple[str, ...]]:
     if not isinstance(value, dict):
         raise ValueError(f"keys must be a table, got {value!r}")
-    keys = dict(DEFAULT_KEYS)
+    keys: dict[str, tuple[str, ...]] = {}
     for action, names in value.items():
         if action not in HELD + PRESSED:
             raise ValueError(f"keys.{action} is not an action")
         if not (isinstance(names, list) and all(isinstance(n, str) for n in names)):
             raise ValueError(f'keys.{action} must be a list like ["W"], got {names!r}')
         keys[action] = tuple(names)
+    taken = {name for names in keys.values() for name in names}
+    for action, names in DEFAULT_KEYS.items():  # actions that are newer than the file
+        keys.setdefault(action, tuple(name for name in names if name not in taken))
     return keys
 
 

@@ -11,6 +11,7 @@ import contextlib
 import importlib
 import multiprocessing
 import os
+import signal
 import sys
 import time
 import traceback
@@ -63,7 +64,9 @@ def worker_main(
     """Entry of the process. Ends on `Quit`, when the display is gone, or with an error."""
     _prepare_process(options)
     try:
-        Worker(channel, poses, frames, options).run()
+        worker = Worker(channel, poses, frames, options)
+        signal.signal(signal.SIGTERM, lambda *_: worker.stop())
+        worker.run()
     except (EOFError, BrokenPipeError, ConnectionResetError):
         return  # the display is gone; the session has been closed on the way out
     except KeyboardInterrupt:
@@ -114,6 +117,10 @@ class Worker:
                 wait_s = self._advance()
         finally:
             self._close_session()
+
+    def stop(self) -> None:
+        """Save and end soon."""
+        self._quit = True
 
     def _advance(self) -> float:
         """Draw one frame if there is anything new to draw; returns how long to wait for commands

@@ -11,6 +11,7 @@ import time
 
 import numpy as np
 
+from rtfm_app import edits
 from rtfm_app.config import GenerationSettings
 from rtfm_app.frame import Attended, Frame
 from rtfm_app.geometry import pixel_rays, pose_from_yaw_pitch, scaled_fov
@@ -28,11 +29,20 @@ class PatternEngine:
         self.delay_s = delay_s
         self.crash_beyond_x = crash_beyond_x
 
-    def step(self, camera_to_world, settings=DEFAULTS, *, overscan=1.0, kind="inter", follow=True):
+    def step(
+        self,
+        camera_to_world,
+        settings=DEFAULTS,
+        *,
+        overscan=1.0,
+        kind="inter",
+        follow=True,
+        fov_y_radians=None,
+    ):
         if camera_to_world[0, 3] > self.crash_beyond_x:
             os._exit(9)
         time.sleep(self.delay_s)
-        fov = scaled_fov(self.world.fov_y_radians, overscan)
+        fov = fov_y_radians or scaled_fov(self.world.fov_y_radians, overscan)
         found = self.index.retrieve(camera_to_world, fov, settings.memory_frames)
         rays = pixel_rays(*PLANE, fov) @ camera_to_world[:3, :3].T
         height = camera_to_world[1, 3]
@@ -53,6 +63,15 @@ class PatternEngine:
 
     def advance(self, camera_to_world, settings=DEFAULTS, *, velocity=None, overscan=1):
         return self.step(camera_to_world, settings, overscan=overscan)
+
+    def commit(self, frame: Frame) -> int:
+        stored = StoredFrame("generated", frame.camera_to_world, frame.fov_y_radians, frame.image)
+        frame_id = self.world.add_frame(stored)
+        self.refresh()
+        return frame_id
+
+    def undo_paint(self) -> list[int]:
+        return edits.undo_paint(self)
 
     def forget(self, frame_id: int) -> None:
         self.index.remove(frame_id)

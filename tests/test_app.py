@@ -19,7 +19,7 @@ from rtfm_app import messages as m
 from rtfm_app.app import run_app
 from rtfm_app.config import GenerationSettings
 from rtfm_app.display import state as ui
-from rtfm_app.display.window import glfw  # through it: see its import order
+from rtfm_app.display.window import glfw, imgui  # through it: see its import order
 from rtfm_app.memory.world_file import WorldFile
 from rtfm_app.worker import WorkerOptions
 
@@ -194,6 +194,59 @@ def test_a_crash_of_the_model_shows_and_start_again_goes_on_from_here(world):
         assert app.state.camera.position[0] == 1.0 and app.controller.outcome == 0
 
     assert play(script, world, engine_options={"crash_beyond_x": 5.0}) == 0
+
+
+def test_sigterm_ends_the_program_and_keeps_the_place(world):
+    def script(app):
+        yield from opened(app)
+        app.state.camera = replace(app.state.camera, position=np.array([2.0, 1.6, 0.0]))
+        before = app.state.taken.number
+        yield from until(lambda: app.state.taken.number > before)
+        os.kill(os.getpid(), signal.SIGTERM)
+        yield from until(lambda: False)
+
+    assert play(script, world) == 0
+    with WorldFile.open(world, read_only=True) as stored:
+        assert stored.get_state("camera")["camera_to_world"][0][3] == 2.0
+
+
+def press(app, key, mods=0):
+    app.window.on_key(key, glfw.PRESS, mods)
+    app.window.on_key(key, glfw.RELEASE, mods)
+
+
+def test_p_takes_the_brush_a_drag_paints_and_ctrl_z_takes_it_back(world):
+    def drag(app, *places):
+        io = imgui.get_io()
+        for number, place in enumerate(places):
+            io.add_mouse_pos_event(*place)
+            yield
+            if number == 0:
+                io.add_mouse_button_event(0, True)
+                yield
+        io.add_mouse_button_event(0, False)
+        yield
+
+    def edits(app):
+        return app.state.world_stats.get("edits")
+
+    def script(app):
+        yield from opened(app)
+        app.window.capture(True)
+        press(app, glfw.KEY_P)
+        for _ in range(6):  # the panel comes to the front and the brush stays in the hand
+            yield
+        paint = app.interface.overlay.paint
+        assert paint.active and not app.window.captured
+        yield from drag(app, (100, 180), (130, 180), (160, 185))
+        yield from until(lambda: edits(app))
+        press(app, glfw.KEY_Z, glfw.MOD_CONTROL)
+        yield from until(lambda: any("taken back" in t.text for t in app.state.toasts))
+        yield from until(lambda: edits(app) == 0)
+        press(app, glfw.KEY_P)
+        yield from until(lambda: not paint.active and app.window.captured)
+
+    assert play(script, world) == 0
 
 
 def test_a_bad_picture_dropped_on_the_window_is_explained(tmp_path):

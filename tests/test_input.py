@@ -66,6 +66,20 @@ def test_remapped_key_replaces_the_default():
     assert inputs.take(0.02).forward == 1.0
 
 
+def test_a_chord_acts_alone_and_an_unknown_one_is_the_plain_key():
+    inputs = InputState()
+    inputs.key("LEFT_CONTROL", True, 1.0)
+    inputs.key("Z", True, 1.0, ctrl=True)
+    inputs.key("W", True, 1.0, ctrl=True)
+    controls = inputs.take(0.02)
+    assert controls.actions == ("undo_paint",)
+    assert controls.forward == 1.0 and controls.up == -1.0, "down and forward together"
+    inputs.key("Z", False, 1.1)
+    inputs.key("Z", True, 1.2)
+    assert inputs.take(0.02).actions == ()
+    assert inputs.obeys("CTRL+Z") and not inputs.obeys("Z")
+
+
 def test_every_default_key_has_one_meaning():
     names = [name for keys in DEFAULT_KEYS.values() for name in keys]
     assert len(names) == len(set(names))

@@ -50,6 +50,20 @@ def test_a_key_and_a_stick_chosen_in_the_panel_act_and_are_kept(world):  # noqa:
         app.window.on_key(glfw.KEY_B, glfw.RELEASE)
         app.window.on_key(glfw.KEY_B, glfw.PRESS)
         yield from until(lambda: app.state.camera.flying)
+        keys.waiting = ("keys", "undo_paint")
+        yield
+        app.window.on_key(glfw.KEY_LEFT_CONTROL, glfw.PRESS)
+        yield
+        assert keys.waiting is not None, "Ctrl may be the beginning of a chord"
+        app.window.on_key(glfw.KEY_U, glfw.PRESS, glfw.MOD_CONTROL)
+        yield from until(lambda: keys.waiting is None)
+        app.window.on_key(glfw.KEY_U, glfw.RELEASE, glfw.MOD_CONTROL)
+        app.window.on_key(glfw.KEY_LEFT_CONTROL, glfw.RELEASE)
+        keys.waiting = ("keys", "down")
+        yield
+        app.window.on_key(glfw.KEY_RIGHT_CONTROL, glfw.PRESS)
+        app.window.on_key(glfw.KEY_RIGHT_CONTROL, glfw.RELEASE)
+        yield from until(lambda: keys.waiting is None)
         keys.waiting = ("axes", "move_forward")
         app.gamepad.read = lambda: PadState(right=(0.0, 0.9))
         yield from until(lambda: keys.waiting is None)
@@ -62,6 +76,7 @@ def test_a_key_and_a_stick_chosen_in_the_panel_act_and_are_kept(world):  # noqa:
     assert play(script, world) == 0
     kept, complaints = load_preferences()
     assert complaints == [] and kept.keys["toggle_fly"] == ("B",)
+    assert kept.keys["undo_paint"] == ("CTRL+U",) and kept.keys["down"] == ("RIGHT_CONTROL",)
     assert kept.axes["move_forward"] == "RIGHT_Y" and kept.axes["look_up"] == ""
 
 

@@ -57,3 +57,10 @@ def test_folder_can_be_moved(monkeypatch, tmp_path):
     save_preferences(Preferences())
     assert config_folder() == tmp_path / "x"
     assert (tmp_path / "x" / FILE_NAME).is_file()
+
+
+def test_an_action_newer_than_the_file_does_not_share_a_key_the_user_gave_away(tmp_path):
+    (tmp_path / FILE_NAME).write_text('[keys]\nmute = ["P"]\n')
+    preferences, complaints = load_preferences(tmp_path)
+    assert complaints == [] and preferences.keys["mute"] == ("P",)
+    assert preferences.keys["paint"] == () and preferences.keys["forward"] == ("W", "UP")

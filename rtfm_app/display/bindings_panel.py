@@ -39,6 +39,8 @@ LABELS = {
     "full_screen": "Full screen",
     "screenshot": "Screenshot",
     "record": "Record film",
+    "paint": "Paint",
+    "undo_paint": "Take a stroke back",
     "swap_settings": "Compare A / B",
     "mute": "Sound",
     "bookmark": "Keep this place",
@@ -69,7 +71,10 @@ def draw_bindings(preferences: Preferences, state: AppState, view: KeysView) -> 
     """Returns the preferences, changed or not."""
     preferences = _listen(preferences, state, view)
     _section("Keys", view)
-    theme.text(f"{ICONS.ICON_FA_CIRCLE_INFO}  Click a key, then press another.", theme.FAINT)
+    theme.text(
+        f"{ICONS.ICON_FA_CIRCLE_INFO}  Click a key, then press another; Ctrl may go with it.",
+        theme.FAINT,
+    )
     for action in (*HELD, *PRESSED):
         names = preferences.keys.get(action, ())
         shown = ", ".join(key_label(k) for k in names)

@@ -39,6 +39,7 @@ class OverlayView:
     keys: KeysView = field(default_factory=KeysView)
     front: str | None = "Picture"
     by_keyboard: bool = False
+    raising_paint: bool = False
     unfocus: bool = False
     arranged: bool = False
     widened_for: float = 0.0
@@ -49,6 +50,14 @@ class OverlayView:
         """Give the keyboard to the panel after the one that has it."""
         after = PANELS.index(self.focused) + 1 if self.focused in PANELS else 0
         self.front, self.by_keyboard = PANELS[after % len(PANELS)], True
+
+    def toggle_brush(self) -> bool:
+        """Take the brush, with its panel in front, or put it away; returns whether it is held."""
+        self.paint.active = not self.paint.active
+        self.paint.path.clear()
+        if self.paint.active:
+            self.front, self.raising_paint = "Paint", True
+        return self.paint.active
 
 
 def draw_overlay(state: AppState, view: OverlayView, textures: TextureCache) -> list:
@@ -111,8 +120,10 @@ def _draw_panels(state: AppState, view: OverlayView, textures: TextureCache) -> 
         beside = imgui.get_window_dock_id() or beside
         if name == "Options" and not seen:
             view.keys.waiting = None
-        if name == "Paint" and not seen:
-            view.paint.active = False
+        if name == "Paint":
+            view.raising_paint = view.raising_paint and not seen
+            if not seen and not view.raising_paint:
+                view.paint.active = False
         if seen:
             requests += draw[name]()
             if imgui.is_window_focused(imgui.FocusedFlags_.child_windows):

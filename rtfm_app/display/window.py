@@ -33,6 +33,7 @@ NAVIGATION_KEYS = (
     *("UP", "DOWN", "LEFT", "RIGHT", "SPACE", "ENTER", "KP_ENTER"),
     *("HOME", "END", "PAGE_UP", "PAGE_DOWN"),
 )
+CONTROL_KEYS = ("LEFT_CONTROL", "RIGHT_CONTROL")
 KEY_NAMES = {
     code: name[4:]
     for name, code in vars(glfw).items()
@@ -60,6 +61,7 @@ class Window:
         self.captured = False
         self.dropped: list[Path] = []
         self.pressed_key: str | None = None
+        self._lone_control: str | None = None
         self.touched_at = time.perf_counter()
         self._fixed_scale = scale
         self._cursor = (0.0, 0.0)
@@ -217,7 +219,7 @@ class Window:
 
     def _install_callbacks(self) -> None:
         """Ours first: ImGui's backend chains to what it finds."""
-        glfw.set_key_callback(self._handle, lambda w, k, s, a, mods: self.on_key(k, a))
+        glfw.set_key_callback(self._handle, lambda w, k, s, a, mods: self.on_key(k, a, mods))
         glfw.set_cursor_pos_callback(self._handle, lambda w, x, y: self.on_cursor(x, y))
         glfw.set_scroll_callback(self._handle, lambda w, dx, dy: self.on_scroll(dy))
         glfw.set_window_focus_callback(self._handle, lambda w, on: self.on_focus(bool(on)))
@@ -238,19 +240,32 @@ class Window:
         """Something happened that the interface may have to show."""
         self.touched_at = time.perf_counter()
 
-    def on_key(self, code: int, action: int) -> None:
+    def on_key(self, code: int, action: int, mods: int = 0) -> None:
         self._touched()
         name = KEY_NAMES.get(code)
         if name is None or action == glfw.REPEAT:
             return
-        if action == glfw.PRESS:
-            self.pressed_key = name
+        pressed = action == glfw.PRESS
+        ctrl = bool(mods & glfw.MOD_CONTROL) and name not in CONTROL_KEYS
+        self._note_pressed(name, pressed, ctrl)
+        if pressed:
             if name == "ESCAPE":
                 self.capture(False)
                 return
-            if not self.captured and _belongs_to_interface(name):
+            obeyed = ctrl and self.inputs.obeys(f"CTRL+{name}")
+            if not self.captured and _belongs_to_interface(name, obeyed):
                 return
-        self.inputs.key(name, action == glfw.PRESS, time.perf_counter())
+        self.inputs.key(name, pressed, time.perf_counter(), ctrl=ctrl)
+
+    def _note_pressed(self, name: str, pressed: bool, ctrl: bool) -> None:
+        """For the panel that remaps keys: a control key counts when it is released alone."""
+        if name in CONTROL_KEYS:
+            if not pressed and self._lone_control == name:
+                self.pressed_key = name
+            self._lone_control = name if pressed else None
+        elif pressed:
+            self.pressed_key = f"CTRL+{name}" if ctrl else name
+            self._lone_control = None
 
     def on_cursor(self, x: float, y: float) -> None:
         self._touched()
@@ -297,11 +312,16 @@ class Window:
         imgui.backends.opengl3_init("#version 330")
 
 
-def _belongs_to_interface(name: str) -> bool:
-    """Whether a key that goes down is for the interface: text that is typed, shortcuts, and what
-    moves from widget to widget while a panel has the keyboard."""
+def _belongs_to_interface(name: str, obeyed: bool) -> bool:
+    """Whether a key that goes down is for the interface: text that is typed, shortcuts that the
+    world does not know (`obeyed`), and what moves from widget to widget while a panel has the
+    keyboard."""
     io = imgui.get_io()
-    if io.want_text_input or imgui.is_key_down(imgui.Key.mod_ctrl):
+    if io.want_text_input:
+        return True
+    if obeyed:
+        return False
+    if imgui.is_key_down(imgui.Key.mod_ctrl):
         return True
     if name in NAVIGATION_KEYS:
         return io.want_capture_keyboard
