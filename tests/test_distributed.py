@@ -21,7 +21,7 @@ STEPS = 3
 def config_of(clips, out, sharded=False) -> TrainConfig:
     return TrainConfig(
         clips, out, model=TINY, targets=8, warmup_steps=2, own_frames=0.7, matching=0.4, seed=3,
-        compile=False, sharded=sharded,
+        compile=False, own_distance=0.0, sharded=sharded,
     )  # fmt: skip
 
 
