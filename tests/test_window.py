@@ -1,5 +1,5 @@
 """The program as it is installed, on a real X server, by mouse and keyboard: start screen, a world,
-a walk, a setting, quit, and back again at the same place. The model is the one that ships."""
+a walk, a setting, paint, quit, and back again at the same place. The model is the shipped one."""
 
 import contextlib
 import os
@@ -126,6 +126,16 @@ def where_magenta(screen: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
     return (rows, columns) if len(rows) > 500 else None
 
 
+def red(screen: np.ndarray) -> int:
+    """Pixels of the brush's first colour, which is nowhere in the world."""
+    return int(((screen[..., 0] > 150) & (screen[..., 1] < 110) & (screen[..., 2] < 110)).sum())
+
+
+def edits(path: Path) -> int:
+    with WorldFile.open(path, read_only=True) as world:
+        return world.stats()["edits"]
+
+
 def stored(path: Path, key: str):
     with WorldFile.open(path, read_only=True) as world:
         return world.get_state(key)
@@ -181,6 +191,23 @@ def test_from_the_start_screen_into_a_world_and_back_again(desktop, place):
     desktop.hands("key", "Escape")
     changed = desktop.at_rest(place)
     assert not np.array_equal(changed, walked), "the setting is to be seen"
+    panels = desktop.see()[:, 900:]
+
+    # paint: P takes the brush and frees the mouse, a drag leaves a stroke
+    assert red(changed) == 0
+    desktop.wait(
+        "the brush",
+        lambda: not np.array_equal(desktop.see()[:, 900:], panels),
+        lambda: desktop.hands("key", "p"),
+    )
+    desktop.hands("mousemove", "80", "300", "mousedown", "1")
+    for x in (120, 160, 200, 240):
+        desktop.hands("mousemove", str(x), str(300 + x // 10))
+    desktop.hands("mouseup", "1")
+    desktop.wait("the stroke to be kept", lambda: edits(place))
+    desktop.hands("key", "p")
+    changed = desktop.at_rest(place)
+    assert red(changed) > 1000, "the stroke is to be seen"
 
     # quit with the keyboard; everything is saved
     assert desktop.quit() == 0
@@ -194,5 +221,10 @@ def test_from_the_start_screen_into_a_world_and_back_again(desktop, place):
     again = desktop.at_rest(place)
     assert np.array_equal(position(place), here)
     assert stored(place, "settings") == settings
-    assert np.abs(again - changed).mean() < 1.0, "the view is the same"
+    assert np.abs(again - changed).mean() < 1.0, "the view is the same, the stroke in it"
+
+    # take the stroke back
+    desktop.hands("key", "ctrl+z")
+    desktop.wait("the stroke to be gone", lambda: edits(place) == 0)
+    desktop.wait("a picture without it", lambda: red(desktop.see()[QUIET]) == 0)
     assert desktop.quit() == 0
