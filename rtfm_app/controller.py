@@ -157,8 +157,9 @@ class Controller:
             case m.Notice(text, level):
                 state.progress = None
                 state.toast(text, level)
-            case m.WorldStats(stats, memory_mb):
+            case m.WorldStats(stats, memory_mb, pages):
                 state.world_stats, state.worker_memory_mb = stats, memory_mb
+                state.pages = pages
             case m.Thumbnails(pictures):
                 while len(state.thumbnails) > THUMBNAILS_KEPT:
                     oldest = next(iter(state.thumbnails))

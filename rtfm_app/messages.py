@@ -16,6 +16,7 @@ import numpy as np
 from .config import GenerationSettings
 from .film_render import FilmSettings
 from .marks import Mark
+from .memory.pages import PoolStatistics
 
 # ---- commands: display -> worker -------------------------------------------------------------
 
@@ -219,11 +220,12 @@ class Notice:
 
 @dataclass(frozen=True)
 class WorldStats:
-    """About once a second: what `WorldFile.stats` says, and the worker's own numbers."""
+    """About once a second: what `WorldFile.stats` says, and the worker's own numbers; `pages` is
+    how well the cache of encoded frames (KV pages) does."""
 
     stats: dict
     worker_memory_mb: float
-    threads: int | None = None
+    pages: PoolStatistics | None = None
 
 
 @dataclass(frozen=True)
@@ -235,9 +237,15 @@ class Thumbnails:
 
 @dataclass(frozen=True)
 class StoredPicture:
+    """The full picture of a memory frame. `kind` "" = it is still being read."""
+
     frame_id: int
     image: np.ndarray
     kind: str
+
+    def of(self, frame_id: int) -> bool:
+        """Whether this is the picture of that frame, and there."""
+        return self.frame_id == frame_id and bool(self.kind)
 
 
 @dataclass(frozen=True)

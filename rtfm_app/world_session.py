@@ -30,8 +30,8 @@ THIN_JOURNAL_EVERY = 5000
 
 
 class WorldSession:
-    """See the module docstring. `engine` has `world`, `index`, `advance`, `step`, `forget`,
-    `refresh`, `prefetch`, `run_info`, `close`."""
+    """See the module docstring. `engine` has `world`, `index`, `pages`, `advance`, `step`,
+    `forget`, `refresh`, `prefetch`, `run_info`, `close`."""
 
     def __init__(self, engine, path: Path):
         self.engine = engine
@@ -211,7 +211,8 @@ class WorldSession:
             self._next_warning = now + WARN_EVERY_S
             yield m.Notice(self._problem, "error")
             self._problem = ""
-        yield m.WorldStats(self.engine.world.stats(), process_memory_mb())
+        pages = self.engine.pages.pool.statistics
+        yield m.WorldStats(self.engine.world.stats(), process_memory_mb(), pages)
         if self._film is not None:
             yield m.RecordingState(self._film.path, self._film.frames)
 

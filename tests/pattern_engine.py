@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import time
+from types import SimpleNamespace
 
 import numpy as np
 
@@ -16,6 +17,7 @@ from rtfm_app.config import GenerationSettings
 from rtfm_app.frame import Attended, Frame
 from rtfm_app.geometry import pixel_rays, pose_from_yaw_pitch, scaled_fov
 from rtfm_app.memory.index import SpatialIndex
+from rtfm_app.memory.pages import PagePool
 from rtfm_app.memory.world_file import StoredFrame, WorldFile
 
 PLANE = (36, 64)
@@ -26,6 +28,7 @@ class PatternEngine:
     def __init__(self, world: WorldFile, delay_s: float, crash_beyond_x: float):
         self.world = world
         self.index = SpatialIndex(world.frame_table())
+        self.pages = SimpleNamespace(pool=PagePool(1 << 20, 1 << 16))
         self.delay_s = delay_s
         self.crash_beyond_x = crash_beyond_x
 

@@ -14,9 +14,11 @@ from rtfm_app.controller import new_state
 from rtfm_app.display.bindings_panel import rebind
 from rtfm_app.display.catalogue import Card, Catalogue, ago_text, size_text, world_card
 from rtfm_app.display.frame_view import FrameView, sees_past_border, view_tangents
+from rtfm_app.display.hud import key_rows
 from rtfm_app.display.interface import Interface
 from rtfm_app.display.overlay import PANELS
-from rtfm_app.display.window import Window
+from rtfm_app.display.state import GoTo
+from rtfm_app.display.window import Window, glfw, imgui
 from rtfm_app.film_path import FilmKey
 from rtfm_app.film_plan import FilmPlan, thumbnail_text
 from rtfm_app.frame import Attended, Frame
@@ -247,7 +249,7 @@ def test_catalogue_of_real_files(tmp_path):
     pattern_engine.make_world(path, name="my place")
     card = world_card(path)
     assert card.title == "my place" and "4 frames" in card.detail and card.problem is None
-    assert card.thumbnail.shape == (72, 128, 3)
+    assert card.thumbnail.shape == (144, 256, 3), "as sharp as the picture is"
     Image.new("RGB", (4, 4)).save(tmp_path / "bad.rtfm", "PNG")
     assert world_card(tmp_path / "bad.rtfm").problem
 
@@ -260,3 +262,38 @@ def test_words_for_sizes_and_times():
         "2 hours ago",
         "10 days ago",
     ]
+
+
+def test_a_double_click_on_the_map_flies_there(window, interface):
+    state = full_state()
+    state.frame_map = None
+    interface.overlay.front = "Memory"
+    draw(window, interface, state)
+    io = imgui.get_io()
+
+    def double_click(x, y):
+        found = []
+        for down in (None, True, False, True, False):
+            glfw.set_cursor_pos(window._handle, x, y)
+            io.add_mouse_pos_event(x, y)
+            if down is not None:
+                io.add_mouse_button_event(0, down)
+            found += draw(window, interface, state, frames=1)[1]
+        for _ in range(40):  # the next click is another one, not a third
+            draw(window, interface, state, frames=1)
+        return [r.camera_to_world for r in found if isinstance(r, GoTo)]
+
+    zoom = interface.overlay.map.zoom
+    (first,) = double_click(480, 160)
+    (second,) = double_click(480 + zoom * 1.5, 160)
+    assert np.allclose(second[:3, 3] - first[:3, 3], (1.5, 0.0, 0.0), atol=0.02)
+    assert first[1, 3] == state.camera.position[1]
+    assert np.allclose(first[:3, :3], state.camera.rotation)
+
+
+def test_the_first_hint_names_the_keys_as_they_are_bound():
+    rows = dict((meaning, keys) for keys, meaning in key_rows(Preferences().keys))
+    assert rows["walk"] == "W A S D" and rows["paint"] == "P"
+    rebound = rebind(rebind(Preferences(), "back", "X"), "paint", "B")
+    rows = dict((meaning, keys) for keys, meaning in key_rows(rebound.keys))
+    assert rows["walk"] == "W A X D" and rows["paint"] == "B"

@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from ..memory.codec import DamagedFrame
 from ..memory.world_file import WorldFile
 from ..starters import list_starters
 from ..worlds_folder import list_worlds
@@ -115,7 +116,7 @@ def world_card(path: Path) -> Card:
         with WorldFile.open(path, read_only=True) as world:
             stats = world.stats()
             table = world.frame_table()
-            thumbnail = world.read_thumbnail(int(table.ids[0])) if len(table.ids) else None
+            thumbnail = _first_view(world, int(table.ids[0])) if len(table.ids) else None
             title = world.name
             notes = world.get_state("notes") or ""
     except (ValueError, OSError) as error:
@@ -125,6 +126,16 @@ def world_card(path: Path) -> Card:
         f"{ago_text(time.time() - stats['last_visit'])}"
     )
     return Card(key, title, detail, path, thumbnail=thumbnail, notes=notes)
+
+
+def _first_view(world: WorldFile, frame_id: int) -> np.ndarray:
+    """The frame's picture, as large as a card; of a damaged one what is left of it."""
+    try:
+        picture = Image.fromarray(world.read_frame(frame_id).image)
+    except DamagedFrame:
+        return world.read_thumbnail(frame_id)
+    picture.thumbnail((THUMBNAIL_SIZE[0] * 2, THUMBNAIL_SIZE[1] * 2))
+    return np.asarray(picture)
 
 
 def _read_picture(path: Path) -> np.ndarray | None:

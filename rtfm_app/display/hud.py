@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Mapping
 
 from imgui_bundle import imgui
 
 from .. import messages as m
 from . import theme
+from .bindings_panel import key_label
 from .state import AnswerQuestion, AppState, CancelImport, Choose, RestartWorker, ShowStart
 from .textures import TextureCache
 from .theme import ICONS, em
@@ -126,16 +128,23 @@ def _weight_bar(weight: float, width: float) -> None:
     imgui.dummy((width, height))
 
 
-KEY_ROWS = (
-    ("toggle", "W A S D", "walk"),
-    ("look", "Mouse", "look around (click to begin)"),
-    ("run", "Shift", "run"),
-    ("wheel", "Wheel", "change speed"),
-    ("fly", "F", "walk or fly (Space up, C down)"),
-    ("overlay", "Tab", "hide or show the panels"),
-    ("shot", "F12", "screenshot"),
-    ("free", "Esc", "free the mouse"),
-)
+def key_rows(keys: Mapping[str, tuple[str, ...]]) -> list[tuple[str, str]]:
+    """(keys, what they do) of the first minute, as they are bound now."""
+
+    def of(*actions: str) -> str:
+        return " ".join(key_label(keys[a][0]) for a in actions if keys.get(a))
+
+    return [
+        (of("forward", "left", "back", "right"), "walk"),
+        ("Mouse", "look around (click to begin)"),
+        (of("run"), "run"),
+        ("Wheel", "change speed"),
+        (of("toggle_fly"), f"walk or fly ({of('up')} up, {of('down')} down)"),
+        (of("paint"), "paint"),
+        (of("toggle_overlay"), "hide or show the panels"),
+        (of("screenshot"), "screenshot"),
+        ("Esc", "free the mouse"),
+    ]
 
 
 def draw_hint(state: AppState, area: Area) -> None:
@@ -147,9 +156,9 @@ def draw_hint(state: AppState, area: Area) -> None:
     imgui.begin("##hint", None, _PASSIVE)
     theme.sized_text("Walk in", theme.HEADING_SIZE)
     imgui.dummy((0, em(0.1)))
-    for _, key, meaning in KEY_ROWS:
+    for key, meaning in key_rows(state.preferences.keys):
         theme.text(key, theme.ACCENT)
-        imgui.same_line(em(6))
+        imgui.same_line(em(6.5))
         theme.text(meaning)
     imgui.end()
 

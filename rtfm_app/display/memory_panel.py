@@ -41,7 +41,7 @@ def draw_memory(state: AppState, view: MapView, textures: TextureCache) -> list:
         requests.append(m.RequestMap())
     _legend(state, view)
     width = imgui.get_content_region_avail().x
-    _draw_map(state, view, (width, min(width * 0.9, em(19))))
+    requests += _draw_map(state, view, (width, min(width * 0.9, em(19))))
     requests += _coverage(state)
     requests += _attended_row(state, view, textures)
     requests += _chosen_frame(state, view, textures)
@@ -106,7 +106,7 @@ def _large(state: AppState, view: MapView, textures: TextureCache) -> list:
     if appearing:
         imgui.set_window_focus()
     picture = state.picture
-    if picture is not None and picture.frame_id == view.large:
+    if picture is not None and picture.of(view.large):
         imgui.image(textures.get("large", picture.image), (16 * share, 9 * share))
         height, width = picture.image.shape[:2]
         theme.text(
@@ -130,10 +130,14 @@ def _legend(state: AppState, view: MapView) -> None:
         imgui.same_line(0, em(0.3))
         theme.text(f"{state.world_stats.get(name, 0)} {name}", theme.DIM)
     _, view.follow = imgui.checkbox("Follow me", view.follow)
-    theme.tooltip("Drag the map to move it, turn the wheel to zoom, click a frame to choose it.")
+    theme.tooltip(
+        "Drag the map to move it, turn the wheel to zoom, click a frame to choose it. A double "
+        "click takes you there."
+    )
 
 
-def _draw_map(state: AppState, view: MapView, size: tuple[float, float]) -> None:
+def _draw_map(state: AppState, view: MapView, size: tuple[float, float]) -> list:
+    """Returns a flight to where it was double-clicked: to a frame, or to that place."""
     corner = imgui.get_cursor_screen_pos()
     imgui.invisible_button("##map", size)
     _move_map(state, view)
@@ -148,10 +152,21 @@ def _draw_map(state: AppState, view: MapView, size: tuple[float, float]) -> None
 
     _draw_grid(draw, corner, end, view, place)
     _draw_film(state, draw, place)
+    below_mouse = None
     if state.frame_map is not None:
-        _draw_frames(state, view, draw, place, size, middle)
+        below_mouse = _draw_frames(state, view, draw, place, size, middle)
     _draw_walker(state, draw, place)
     draw.pop_clip_rect()
+    if not (imgui.is_item_hovered() and imgui.is_mouse_double_clicked(0)):
+        return []
+    row = _row_of(state, below_mouse)
+    if row is not None:
+        frames = state.frame_map
+        return [GoTo(level_pose(frames.positions[row], frames.forwards[row]))]
+    mouse = np.array([imgui.get_mouse_pos().x, imgui.get_mouse_pos().y])
+    x, z = (mouse - middle) / view.zoom + view.centre
+    forward = -state.camera.rotation[:, 2]
+    return [GoTo(level_pose(np.array([x, state.camera.position[1], z]), forward))]
 
 
 def _move_map(state: AppState, view: MapView) -> None:
@@ -201,7 +216,8 @@ def _draw_film(state: AppState, draw, place) -> None:
         draw.add_circle_filled(tuple(map(float, spot)), em(0.2), theme.color(theme.ACCENT))
 
 
-def _draw_frames(state: AppState, view: MapView, draw, place, size, middle) -> None:
+def _draw_frames(state: AppState, view: MapView, draw, place, size, middle) -> int | None:
+    """Returns the frame below the mouse."""
     frames = state.frame_map
     spots = place(frames.positions[:, [0, 2]])
     visible = (np.abs(spots - middle) < np.array(size) / 2 + em(1)).all(1)
@@ -229,6 +245,7 @@ def _draw_frames(state: AppState, view: MapView, draw, place, size, middle) -> N
     clicked = imgui.is_item_hovered() and imgui.is_mouse_released(0)
     if clicked and not imgui.is_mouse_dragging(0, em(0.3)):
         view.chosen = nearest
+    return nearest
 
 
 def _draw_cone(draw, x: float, y: float, forward, tint, strength: float) -> None:
@@ -274,7 +291,7 @@ def _chosen_frame(state: AppState, view: MapView, textures: TextureCache) -> lis
     kind = theme.KIND_NAMES[int(frames.kinds[row])]
     theme.heading(f"Frame {frame_id} \u00b7 {kind}")
     width = imgui.get_content_region_avail().x
-    if state.picture is not None and state.picture.frame_id == frame_id:
+    if state.picture is not None and state.picture.of(frame_id):
         imgui.image(textures.get("large", state.picture.image), (width, width * 9 / 16))
     elif frame_id in state.thumbnails:
         texture = textures.get(("frame", frame_id), state.thumbnails[frame_id])

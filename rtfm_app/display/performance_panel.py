@@ -7,6 +7,7 @@ import json
 import numpy as np
 from imgui_bundle import imgui, implot
 
+from ..memory.pages import PoolStatistics
 from . import theme
 from .catalogue import size_text
 from .state import AppState, CopyText, Series
@@ -32,6 +33,8 @@ def draw_performance(state: AppState) -> list:
     _stages(state)
     theme.heading("Resources")
     theme.value_row("Worker memory", size_text(state.worker_memory_mb * 1e6))
+    if state.pages is not None:
+        _pages(state.pages)
     if state.world_stats:
         theme.value_row("World on disk", size_text(state.world_stats.get("size_bytes", 0)))
         theme.value_row("Frames", str(state.world_stats.get("frames", 0)))
@@ -49,7 +52,15 @@ def report(state: AppState) -> dict:
         state.measured.summary()
         | {f"stage_{name}_ms": round(value, 2) for name, value in timings.items()}
         | {"worker_memory_mb": round(state.worker_memory_mb, 1), "renderer": state.renderer}
+        | ({"kv_hit_rate": round(state.pages.hit_rate, 4)} if state.pages is not None else {})
+        | {f"world_{name}": value for name, value in state.world_stats.items()}
     )
+
+
+def _pages(pages: PoolStatistics) -> None:
+    held = f"{pages.hit_rate * 100:.1f} % found, {pages.pages} of {pages.capacity} held"
+    theme.value_row("Encoded frames", held)
+    theme.tooltip("How often a memory frame was still encoded (a KV page) when it was needed.")
 
 
 def _rate(series: Series) -> str:

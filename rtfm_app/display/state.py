@@ -20,6 +20,7 @@ from ..film_plan import FilmPlan
 from ..imports.recognise import ImportRequest
 from ..input import PadState
 from ..link import TakenFrame
+from ..memory.pages import PoolStatistics
 from ..preferences import Preferences
 from ..world_care import Trashed
 from .catalogue import Catalogue
@@ -320,6 +321,7 @@ class AppState:
     world: m.WorldOpened | None = None
     world_stats: dict = field(default_factory=dict)
     worker_memory_mb: float = 0.0
+    pages: PoolStatistics | None = None
     taken: TakenFrame | None = None
     taken_at: float = 0.0
     thumbnails: dict[int, object] = field(default_factory=dict)

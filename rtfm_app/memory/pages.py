@@ -27,6 +27,11 @@ class PoolStatistics:
     misses: int
     evictions: int
 
+    @property
+    def hit_rate(self) -> float:
+        """Share (0..1) of the lookups that found their page; 0 before the first."""
+        return self.hits / max(self.hits + self.misses, 1)
+
 
 class PagePool:
     """Slots for pages under a byte budget.
