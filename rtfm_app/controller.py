@@ -4,23 +4,22 @@ commands. No window, no GL, no ImGui; the application owns one and asks it for w
 
 from __future__ import annotations
 
-import math
 import time
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from . import messages as m
 from .arrivals import Arrivals
-from .camera import CameraState, camera_at
+from .camera import camera_at
 from .display import state as ui
 from .display.catalogue import Catalogue
+from .display.measurements import Measurements
 from .film_desk import FilmDesk, FilmFlight
-from .film_plan import thumbnail_text
-from .geometry import yaw_pitch_of
 from .imports.structure import PICTURE_SUFFIXES
 from .keeper import Keeper
+from .places import Places
 from .preferences import Preferences, save_preferences
 from .worker import WorkerHandle
 from .worlds_folder import SUFFIX, free_world_path
@@ -29,36 +28,7 @@ COPIES = ("copy", "save as")
 HINT_S = 14.0
 SETTINGS_EVERY_S = 0.08
 SAVE_PREFERENCES_AFTER_S = 1.5
-GLIDE_S = 0.9
 THUMBNAILS_KEPT = 1024
-SCREENSHOT_NAME = "rtfm-{:%Y%m%d-%H%M%S}"
-
-
-@dataclass(frozen=True)
-class Glide:
-    """A smooth flight of the camera to a pose."""
-
-    start: CameraState
-    target: np.ndarray
-    begun: float
-
-    def at(self, now: float) -> tuple[CameraState, bool]:
-        """(camera, whether it has arrived)."""
-        share = min((now - self.begun) / GLIDE_S, 1.0)
-        eased = share * share * (3 - 2 * share)
-        yaw, pitch = yaw_pitch_of(self.target)
-        turn = math.remainder(yaw - self.start.yaw, math.tau)
-        position = self.start.position + (self.target[:3, 3] - self.start.position) * eased
-        camera = replace(
-            self.start,
-            position=position,
-            yaw=self.start.yaw + turn * eased,
-            pitch=self.start.pitch + (pitch - self.start.pitch) * eased,
-            roll=self.start.roll * (1 - eased),
-            velocity=np.zeros(3),
-            eye_height=None,
-        )
-        return camera, share >= 1.0
 
 
 class Controller:
@@ -68,19 +38,16 @@ class Controller:
         self.state = state
         self.worker = worker
         self.outcome = 0
-        self.glide: Glide | FilmFlight | None = None
         self._keep_camera = False
         self._world_path: Path | None = None
         self._asked_thumbnails: set[int] = set()
         self._settings_sent = 0.0
         self._settings_waiting = False
         self._preferences_changed: float | None = None
-        self.film = FilmDesk(state, worker.send, self._follow)
+        self.places = Places(state, worker.send)
+        self.film = FilmDesk(state, worker.send, self.places.follow)
         self.arrivals = Arrivals(state, self.open_path)
         self.keeper = Keeper(state)
-
-    def _follow(self, flight) -> None:
-        self.glide = flight
 
     # ---- opening ----
 
@@ -112,7 +79,7 @@ class Controller:
         state.world_stats = {}
         state.recording = m.RecordingState(None)
         self._asked_thumbnails.clear()
-        self.glide = None
+        self.places.glide = None
 
     def restart_worker(self) -> None:
         """Start the model again and go on where the camera is."""
@@ -187,7 +154,7 @@ class Controller:
         state.settings, state.bookmarks = opened.settings, list(opened.bookmarks)
         state.progress = None
         self.film.opened(opened)
-        state.measured = ui.Measurements()
+        state.measured = Measurements()
         self.outcome = 0
         self.worker.skip_frames()
         if not self._keep_camera:
@@ -217,7 +184,7 @@ class Controller:
 
     def _handle(self, request) -> bool:
         state = self.state
-        desks = (self.film, self.arrivals, self.keeper)
+        desks = (self.film, self.arrivals, self.keeper, self.places)
         if any(desk.handle(request) for desk in desks):
             return True
         match request:
@@ -231,11 +198,6 @@ class Controller:
                 self.restart_worker()
             case ui.ChangePreferences(preferences):
                 self.change_preferences(preferences)
-            case ui.GoTo(pose):
-                begun = time.monotonic() - GLIDE_S * state.preferences.reduced_motion
-                self.glide = Glide(state.camera, pose, begun)
-            case ui.AddBookmark():
-                self._add_bookmark()
             case ui.SwapSettings():
                 self._swap_settings()
             case ui.AnswerQuestion(text):
@@ -246,9 +208,6 @@ class Controller:
                     self._handle(chosen)
             case m.ChangeSettings(settings):
                 state.settings, self._settings_waiting = settings, True
-            case m.SetWorldState("bookmarks", value):
-                state.bookmarks = value
-                self.worker.send(request)
             case m.RequestThumbnails(frame_ids):
                 self.ask_thumbnails(frame_ids)
             case m.RequestPicture(frame_id):
@@ -265,27 +224,6 @@ class Controller:
         self._leave_world()
         self.state.progress = m.Progress("Opening")
         self.worker.send(m.OpenStarterWorld(name))
-
-    def _add_bookmark(self) -> None:
-        state = self.state
-        if state.world is None:
-            return
-        pose = state.camera.camera_to_world.tolist()
-        shown = thumbnail_text(state.taken.frame.image) if state.taken is not None else ""
-        name = f"Place {len(state.bookmarks) + 1}"
-        place = {"name": name, "camera_to_world": pose, "thumbnail": shown}
-        self._handle(m.SetWorldState("bookmarks", [*state.bookmarks, place]))
-        state.toast(f"{place['name']} kept: the number keys bring you back")
-
-    def go_to_bookmark(self, number: int) -> None:
-        """Fly to the n-th bookmark (from 1), if there is one."""
-        if 1 <= number <= len(self.state.bookmarks):
-            pose = np.array(self.state.bookmarks[number - 1]["camera_to_world"], dtype=np.float64)
-            self._handle(ui.GoTo(pose))
-
-    def go_home(self) -> None:
-        if self.state.world is not None:
-            self._handle(ui.GoTo(self.state.world.start_pose))
 
     def _swap_settings(self) -> None:
         state = self.state
@@ -342,7 +280,7 @@ class Controller:
         self.film.tick(now)
         self.arrivals.tick()
         self.keeper.tick()
-        self.state.previewing = isinstance(self.glide, FilmFlight)
+        self.state.previewing = isinstance(self.places.glide, FilmFlight)
         if self._settings_waiting and now - self._settings_sent > SETTINGS_EVERY_S:
             self._send_settings()
         changed = self._preferences_changed

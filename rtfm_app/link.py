@@ -217,7 +217,8 @@ class FrameBoard:
             number = self._latest.value
             if number <= self._taken:
                 return None
-            taken = _read_slot(*self._slot(number), number)
+            header, parts = self._slot(number)
+            taken = _read_slot(header, parts, number)
             if taken is not None:
                 self._taken = number
                 return taken
@@ -300,5 +301,7 @@ def _read_slot(header, parts: list[np.ndarray], number: int) -> TakenFrame | Non
     card = CardPictures(
         picture.reshape(shapes[3]), soft.reshape(shapes[4]), planes.reshape(shapes[5])
     )
-    times = (float(head[name]) for name in ("input_time", "started", "finished"))
-    return TakenFrame(frame, number, *times, card)
+    input_time, started, finished = (
+        float(head[name]) for name in ("input_time", "started", "finished")
+    )
+    return TakenFrame(frame, number, input_time, started, finished, card)

@@ -8,6 +8,7 @@ moved with the environment variable RTFM_CONFIG_DIR.
 from __future__ import annotations
 
 import json
+import logging
 import os
 import tomllib
 from dataclasses import dataclass, field, fields, replace
@@ -26,6 +27,7 @@ from .input import (
     STICK_DEAD_ZONE,
 )
 
+log = logging.getLogger(__name__)
 FILE_NAME = "preferences.toml"
 LAYOUT_NAME = "layout.ini"
 _RANGES = {
@@ -108,6 +110,25 @@ def save_preferences(preferences: Preferences, folder: Path | None = None) -> No
     temporary = folder / f".{FILE_NAME}.{os.getpid()}"
     temporary.write_text(_to_toml(preferences), encoding="utf-8")
     os.replace(temporary, folder / FILE_NAME)
+
+
+def load_layout() -> str:
+    """Where the panels were (ImGui's own text); "" the first time or when it is unreadable: they
+    stand where they stand by default then."""
+    try:
+        return (config_folder() / LAYOUT_NAME).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError):
+        return ""
+
+
+def save_layout(text: str) -> None:
+    """Keep where the panels are. A full disk is logged, not fatal."""
+    folder = config_folder()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / LAYOUT_NAME).write_text(text, encoding="utf-8")
+    except OSError as error:
+        log.warning("the panels' layout could not be saved: %s", error)
 
 
 def _set_aside(path: Path) -> Path | None:

@@ -27,7 +27,8 @@ from .geometry import check_pose
 from .link import PoseStamp
 from .memory.world_file import JournalEntry, StoredFrame, WorldFile
 from .rewind import OPPOSITE, committed_ids, rewind, stored_frame, take_over
-from .world_session import WorldSession, settings_from_json
+from .saved_state import settings_from_json
+from .world_session import WorldSession
 
 
 @dataclass(frozen=True)

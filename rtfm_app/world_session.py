@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +15,12 @@ import numpy as np
 
 from . import messages as m
 from .config import OVERSCAN, GenerationSettings
-from .film import FilmWriter
-from .film_job import FilmJob
 from .frame import Frame
-from .geometry import check_pose
 from .link import PoseStamp
 from .memory.world_file import SaveError, WorldFile
 from .painting import Painting
+from .saved_state import settings_from_json, sound_camera
+from .session_films import SessionFilms
 
 SAVE_EVERY_S = 1.0
 REST_FRAMES = 3
@@ -44,8 +43,7 @@ class WorldSession:
         self._next_save = time.monotonic() + SAVE_EVERY_S
         self._next_warning = 0.0
         self._problem = ""
-        self._film: FilmWriter | None = None
-        self._film_job: FilmJob | None = None
+        self.films = SessionFilms(engine, self._walk)
         self.painting = Painting(engine, self.redraw)
         self._journalled: tuple | None = None
         self._journal_rows = 0
@@ -72,7 +70,7 @@ class WorldSession:
             read_only=world.read_only,
             start_pose=world.start_pose,
             fov_y_radians=world.fov_y_radians,
-            camera=_sound_camera(world.get_state("camera")),
+            camera=sound_camera(world.get_state("camera")),
             settings=self.settings,
             bookmarks=world.get_state("bookmarks") or [],
             notes=world.get_state("notes") or "",
@@ -98,8 +96,7 @@ class WorldSession:
         self._rest += 1
         frame = self._walk(pose)
         self.painting.drawn(frame, walking=not pose.flying)
-        if self._film is not None:
-            self._film.add(frame.image, time.perf_counter())
+        self.films.drawn(frame)
         return frame
 
     def prefetch(self) -> None:
@@ -159,11 +156,11 @@ class WorldSession:
         """Something other than the pose has changed."""
         self._rest = 0
 
-    # ---- a film beside the walk ----
+    # ---- beside the walk ----
 
     @property
     def filming(self) -> bool:
-        return self._film_job is not None
+        return self.films.rendering
 
     @property
     def busy(self) -> bool:
@@ -173,26 +170,7 @@ class WorldSession:
     def work(self) -> list:
         """Draw one model frame of the film that is being rendered, if there is one; else do a
         little of what is being painted."""
-        if self._film_job is None:
-            return self.painting.work()
-        events, ended = self._film_job.step()
-        if ended:
-            self._film_job = None
-        return events
-
-    def _begin_film(self, order: m.RenderFilm) -> list:
-        self._cancel_film()
-        if order.settings.commit and self.engine.world.read_only:
-            raise ValueError("this world is open read-only: switch off keeping what is imagined")
-        self._film_job = FilmJob(self.engine, self._walk, self.settings, order)
-        return [m.FilmProgress(order.target)]
-
-    def _cancel_film(self) -> list:
-        if self._film_job is None:
-            return []
-        job, self._film_job = self._film_job, None
-        job.discard()
-        return [m.FilmProgress(None), m.Notice("The film was given up")]
+        return self.films.work() if self.filming else self.painting.work()
 
     # ---- saving ----
 
@@ -213,8 +191,7 @@ class WorldSession:
             self._problem = ""
         pages = self.engine.pages.pool.statistics
         yield m.WorldStats(self.engine.world.stats(), process_memory_mb(), pages)
-        if self._film is not None:
-            yield m.RecordingState(self._film.path, self._film.frames)
+        yield from self.films.recorded()
 
     def _save_camera(self, pose: PoseStamp | None) -> None:
         world = self.engine.world
@@ -235,8 +212,7 @@ class WorldSession:
             SaveError: the last changes could not be written.
         """
         try:
-            self._cancel_film()
-            self._stop_film()
+            self.films.close()
             self.painting.close()
             self._save_camera(pose)
         finally:
@@ -270,17 +246,9 @@ class WorldSession:
                 return [m.StoredPicture(frame_id, stored.image, stored.kind)]
             case m.RequestMap():
                 return [self._map()]
-            case m.StartRecording(target):
-                self._stop_film()
-                self._film = FilmWriter(target)
-                self.redraw()
-                return [m.RecordingState(target, 0)]
-            case m.StopRecording():
-                return self._stop_film()
-            case m.RenderFilm():
-                return self._begin_film(command)
-            case m.CancelFilm():
-                return self._cancel_film()
+            case m.StartRecording() | m.StopRecording() | m.RenderFilm() | m.CancelFilm():
+                self.redraw()  # a resting view is filmed too
+                return self.films.handle(command, self.settings)
             case _:
                 raise AssertionError(f"unknown command {command!r}")
         return []
@@ -341,42 +309,6 @@ class WorldSession:
             kinds=table.kind,
             pinned=table.pinned,
         )
-
-    def _stop_film(self) -> list:
-        if self._film is None:
-            return []
-        film, self._film = self._film, None
-        film.close()
-        return [m.RecordingState(None), m.Notice(f"Film saved to {film.path}")]
-
-
-def settings_from_json(value) -> GenerationSettings:
-    """Settings saved in a world. A field that is unknown or bad falls back to its default; the
-    others are kept."""
-    settings = GenerationSettings()
-    if not isinstance(value, dict):
-        return settings
-    for name, default in asdict(settings).items():
-        given = value.get(name, default)
-        if type(given) is not type(default) and not (
-            isinstance(default, float) and type(given) is int
-        ):
-            continue
-        try:
-            settings = replace(settings, **{name: given})
-        except ValueError:
-            continue
-    return settings
-
-
-def _sound_camera(value) -> dict | None:
-    """A saved camera that can be used, else None."""
-    try:
-        pose = check_pose(value["camera_to_world"])
-        mode = "fly" if value.get("mode") == "fly" else "walk"
-    except (ValueError, TypeError, KeyError):
-        return None
-    return {"camera_to_world": pose.tolist(), "mode": mode}
 
 
 def process_memory_mb() -> float:

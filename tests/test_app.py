@@ -142,7 +142,7 @@ def test_settings_act_and_ab_flips_on_the_same_view(world):
     def script(app):
         yield from opened(app)
         small = GenerationSettings(height=144)
-        app._carry_out([m.ChangeSettings(small)])
+        app.desk.carry_out([m.ChangeSettings(small)])
         yield from until(lambda: app.state.taken.frame.image.shape[0] == 144)
         pose = app.state.taken.frame.camera_to_world
         app.inputs.key("X", True, 1.0)
@@ -170,7 +170,7 @@ def test_bookmarks_bring_back_and_stay_in_the_world(world):
 
 
 def test_f12_saves_the_whole_window(world, tmp_path, monkeypatch):
-    monkeypatch.setattr("rtfm_app.app._picture_path", lambda suffix: tmp_path / f"shot.{suffix}")
+    monkeypatch.setattr("rtfm_app.snapshots.media_path", lambda suffix: tmp_path / f"shot.{suffix}")
 
     def script(app):
         yield from opened(app)
@@ -188,7 +188,7 @@ def test_a_crash_of_the_model_shows_and_start_again_goes_on_from_here(world):
         yield from until(lambda: app.state.failure is not None)
         assert "exit code 9" in app.state.failure.message
         app.state.camera = replace(app.state.camera, position=np.array([1.0, 1.6, 0.0]))
-        app._carry_out([ui.RestartWorker()])
+        app.desk.carry_out([ui.RestartWorker()])
         number = app.state.taken.number
         yield from until(lambda: app.state.taken and app.state.taken.number > number)
         assert app.state.camera.position[0] == 1.0 and app.controller.outcome == 0
@@ -265,10 +265,10 @@ def test_a_bad_picture_dropped_on_the_window_is_explained(tmp_path):
 def test_other_worlds_and_back(world):
     def script(app):
         yield from opened(app)
-        app._carry_out([ui.ShowStart()])
+        app.desk.carry_out([ui.ShowStart()])
         yield from until(lambda: app.state.world is None and app.state.progress is None)
         yield
-        app._carry_out([ui.OpenPath(world)])
+        app.desk.carry_out([ui.OpenPath(world)])
         yield from opened(app)
 
     assert play(script, world) == 0

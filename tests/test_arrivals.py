@@ -139,7 +139,7 @@ def test_dropping_asks_what_a_wide_picture_is_and_opens_the_world(tmp_path, own_
         yield from until(lambda: app.state.worker_ready)
         app.window.on_drop([str(wide)])
         yield from until(lambda: app.state.choice is not None)
-        app._carry_out([ui.Choose(app.state.choice.answers[0][1])])
+        app.desk.carry_out([ui.Choose(app.state.choice.answers[0][1])])
         assert app.state.importing is not None
         yield from until(lambda: app.state.taken is not None)
         assert app.state.world.name == "wide" and app.state.importing is None
@@ -217,16 +217,16 @@ def test_worlds_are_renamed_noted_thrown_away_and_brought_back(own_folders):
     def script(app):
         worlds = app.state.catalogue
         yield from until(lambda: titles(app) == ["pattern"])
-        app._carry_out([ui.RenameFile(worlds.worlds[0].path, "meadow")])
+        app.desk.carry_out([ui.RenameFile(worlds.worlds[0].path, "meadow")])
         yield from until(lambda: titles(app) == ["meadow"])
-        app._carry_out([ui.NoteFile(worlds.worlds[0].path, "warm")])
+        app.desk.carry_out([ui.NoteFile(worlds.worlds[0].path, "warm")])
         yield from until(lambda: worlds.worlds[0].notes == "warm")
-        app._carry_out([ui.RenameFile(worlds.worlds[0].path, "a/b")])
+        app.desk.carry_out([ui.RenameFile(worlds.worlds[0].path, "a/b")])
         yield from until(lambda: any("separators" in t.text for t in app.state.toasts))
-        app._carry_out([ui.DeleteFile(worlds.worlds[0].path)])
+        app.desk.carry_out([ui.DeleteFile(worlds.worlds[0].path)])
         yield from until(lambda: titles(app) == [] and app.state.trashed is not None)
         assert list((own_folders / TRASH).glob("*.rtfm"))
-        app._carry_out([ui.BringBack()])
+        app.desk.carry_out([ui.BringBack()])
         yield from until(lambda: titles(app) == ["meadow"])
         assert app.state.trashed is None
 
@@ -244,9 +244,9 @@ def test_a_damaged_world_is_saved_as_far_as_it_is_sound(own_folders):
 
     def script(app):
         yield from until(lambda: len(app.state.catalogue.worlds) == 2)
-        app._carry_out([ui.SalvageFile(hopeless)])
+        app.desk.carry_out([ui.SalvageFile(hopeless)])
         yield from until(lambda: any(t.level == "error" for t in app.state.toasts))
-        app._carry_out([ui.SalvageFile(path)])
+        app.desk.carry_out([ui.SalvageFile(path)])
         yield from until(
             lambda: any("frames are in place saved" in t.text for t in app.state.toasts)
         )
@@ -277,24 +277,24 @@ def test_a_film_is_planned_previewed_kept_and_rendered(tmp_path, own_folders):
         for x, yaw in ((0.0, 0.0), (0.6, 0.4), (1.2, 0.0)):
             app.state.camera = replace(app.state.camera, position=np.array([x, 1.6, 0.0]), yaw=yaw)
             yield
-            app._carry_out([ui.AddFilmKey()])
-        app._carry_out([ui.FocusHere()])
+            app.desk.carry_out([ui.AddFilmKey()])
+        app.desk.carry_out([ui.FocusHere()])
         changed = app.state.film.with_settings(
             seconds=0.5, fps=10, height=144, shutter_degrees=180.0, samples=2
         )
-        app._carry_out([ui.ChangeFilm(changed)])
+        app.desk.carry_out([ui.ChangeFilm(changed)])
 
     def script(app):
         yield from until(lambda: app.state.taken is not None)
         yield from plan_keys(app)
-        app._carry_out([ui.PreviewFilm()])
+        app.desk.carry_out([ui.PreviewFilm()])
         yield from until(lambda: app.state.previewing)
         yield from until(lambda: not app.state.previewing)
         assert app.state.film_share == 1.0
         assert app.state.camera.position[0] == pytest.approx(1.2)
-        app._carry_out([ui.ScrubFilm(0.0)])
+        app.desk.carry_out([ui.ScrubFilm(0.0)])
         assert app.state.camera.position[0] == pytest.approx(0.0)
-        app._carry_out([ui.StartFilm()])
+        app.desk.carry_out([ui.StartFilm()])
         yield from until(lambda: any("Film saved" in t.text for t in app.state.toasts))
         assert app.state.film_progress.target is None
 

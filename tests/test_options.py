@@ -109,10 +109,10 @@ def test_one_key_switches_solid_ground(world):  # noqa: F811
 def test_with_less_motion_a_place_is_reached_at_once(world):  # noqa: F811
     def script(app):
         yield from opened(app)
-        app._change_preferences(reduced_motion=True)
+        app.desk.change_preferences(reduced_motion=True)
         pose = app.state.world.start_pose.copy()
         pose[:3, 3] += (3.0, 0.0, 1.0)
-        app._carry_out([ui.GoTo(pose)])
+        app.desk.carry_out([ui.GoTo(pose)])
         yield
         yield
         assert np.allclose(app.state.camera.position, pose[:3, 3])

@@ -16,8 +16,8 @@ from rtfm_app.frame import Attended, Frame
 from rtfm_app.geometry import pose_from_yaw_pitch, scaled_fov
 from rtfm_app.link import FrameBoard, PoseBoard, PoseStamp
 from rtfm_app.memory.world_file import WorldFile
+from rtfm_app.saved_state import settings_from_json
 from rtfm_app.worker import WorkerHandle, WorkerOptions
-from rtfm_app.world_session import settings_from_json
 
 TESTS = str(Path(__file__).parent)
 CONTEXT = multiprocessing.get_context("spawn")

@@ -10,7 +10,8 @@ from imgui_bundle import imgui, implot
 from ..memory.pages import PoolStatistics
 from . import theme
 from .catalogue import size_text
-from .state import AppState, CopyText, Series
+from .measurements import Series
+from .state import AppState, CopyText
 from .theme import em
 
 

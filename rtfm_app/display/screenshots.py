@@ -16,9 +16,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from .. import messages as m
-from ..app import App, run_app, write_png
+from ..app import App, run_app
 from ..imports.recognise import ImportRequest
 from ..marks import Sign, Stroke
+from ..snapshots import write_png
 from ..worker import DEFAULT_ENGINE, WorkerOptions
 from .overlay import PANELS
 from .state import AddBookmark, AddFilmKey, ChangeFilm, Choice, PathQuestion, StartImport
@@ -120,11 +121,11 @@ def _paint(app: App) -> Iterator[str]:
     yield "painting"
     for number, mark in ((1, stroke), (2, board)):
         paint = m.Paint(mark, frame.camera_to_world, frame.fov_y_radians, number)
-        app._carry_out([paint])
+        app.desk.carry_out([paint])
     while view.waiting:
         yield ""
     yield "painted"
-    app._carry_out([m.UndoPaint(), m.UndoPaint()])
+    app.desk.carry_out([m.UndoPaint(), m.UndoPaint()])
     view.active = False
 
 
@@ -138,9 +139,11 @@ def _film(app: App) -> Iterator[str]:
         before = state.taken.number
         while state.taken.number == before and turn:
             yield ""
-        app._carry_out([AddFilmKey(), AddBookmark()])
+        app.desk.carry_out([AddFilmKey(), AddBookmark()])
     state.toasts.clear()
-    app._carry_out([ChangeFilm(state.film.with_settings(aperture_m=0.05, shutter_degrees=180.0))])
+    app.desk.carry_out(
+        [ChangeFilm(state.film.with_settings(aperture_m=0.05, shutter_degrees=180.0))]
+    )
     app.interface.overlay.front = "Film"
     yield ""
     yield "panel-film-keys"
