@@ -8,7 +8,11 @@ from rtfm_app.model.fast_kernels import kernels
 from rtfm_app.model.layers import Convolution3d
 from rtfm_app.training.losses import _plane_loss
 
-compiled = pytest.mark.skipif(kernels(torch.float32) is None, reason="needs a C compiler")
+
+@pytest.fixture
+def compiled():
+    if kernels(torch.float32) is None:
+        pytest.fail("this test needs a C compiler: sudo apt install gcc libc6-dev")
 
 
 @pytest.fixture(params=[1, 2, 3, 5])
@@ -33,7 +37,7 @@ def with_gradient(read, features, *others):
     return [*(x.detach() for x in results), features.grad]
 
 
-@compiled
+@pytest.mark.usefixtures("compiled")
 def test_evidence_and_its_gradient_agree(seen, monkeypatch):
     wanted = with_gradient(matching.evidence, *seen)
     monkeypatch.setattr(matching, "evidence", None)  # the twin must not stand in
@@ -42,7 +46,7 @@ def test_evidence_and_its_gradient_agree(seen, monkeypatch):
         torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-5)
 
 
-@compiled
+@pytest.mark.usefixtures("compiled")
 def test_reading_and_its_gradient_agree(seen, monkeypatch):
     wanted = with_gradient(matching.sample, *seen[:2])
     monkeypatch.setattr(matching, "sample", None)
