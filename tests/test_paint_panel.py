@@ -91,12 +91,24 @@ def test_the_preview_stays_until_a_frame_shows_the_stroke(
     (order,) = mouse(window, interface, painting, SPOT, True)
     mouse(window, interface, painting, SPOT, False)
     assert isinstance(order.mark, Sign) and order.mark.text == "Exit" and len(view.waiting) == 1
-    painting.painted = (order.number, time.perf_counter())
+    painting.taken = replace(painting.taken, started=time.perf_counter() + 300)
+    draw(window, interface, painting)
+    assert view.waiting, "minutes later, and not kept yet"
+    painting.painted = (order.number, time.perf_counter() + 301)
     draw(window, interface, painting)
     assert view.waiting, "kept, but the frame shown is older"
-    painting.taken = replace(painting.taken, started=time.perf_counter())
+    painting.taken = replace(painting.taken, started=time.perf_counter() + 302)
     draw(window, interface, painting)
     assert not view.waiting
+
+
+def test_the_preview_goes_when_the_model_has_stopped(window, interface, painting):  # noqa: F811
+    mouse(window, interface, painting, SPOT, True)
+    mouse(window, interface, painting, SPOT, False)
+    assert interface.overlay.paint.waiting
+    painting.failure = m.WorkerFailed("RuntimeError: out of memory")
+    draw(window, interface, painting)
+    assert not interface.overlay.paint.waiting
 
 
 def test_the_brush_goes_with_its_panel(window, interface, painting):  # noqa: F811

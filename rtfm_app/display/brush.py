@@ -6,7 +6,6 @@ that picture, so the preview stays on it while one looks round.
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -22,14 +21,13 @@ from .state import AppState
 from .theme import em
 
 LEAST_STEP = 0.004  # share of the picture's height between two points of a stroke
-LONGEST_WAIT_S = 20.0
 GHOST = 0.75
 
 
 @dataclass
 class PaintView:
     """The brush as it is set, the stroke being drawn, and strokes that are sent but not shown yet:
-    (number, mark, frame painted on, when it was sent)."""
+    (number, mark, frame painted on)."""
 
     active: bool = False
     tool: str = "brush"
@@ -43,7 +41,7 @@ class PaintView:
     strokes: int = 0
     frame: Frame | None = None
     path: list[tuple[float, float]] = field(default_factory=list)
-    waiting: list[tuple[int, Mark, Frame, float]] = field(default_factory=list)
+    waiting: list[tuple[int, Mark, Frame]] = field(default_factory=list)
 
     def follow_world(self, state: AppState) -> None:
         """Nothing of another world's strokes is shown in this one."""
@@ -121,7 +119,7 @@ def draw_brush(state: AppState, view: PaintView) -> list:
     view.follow_world(state)
     draw = imgui.get_background_draw_list()
     _drop_shown(state, view)
-    for _, mark, frame, _ in view.waiting:
+    for _, mark, frame in view.waiting:
         _draw_mark(draw, Sight.of(state, frame), mark)
     if not view.active or state.captured or state.taken is None or state.world.read_only:
         view.path.clear()
@@ -166,20 +164,18 @@ def _far(a: tuple[float, float], b: tuple[float, float]) -> bool:
 
 def _send(view: PaintView, mark: Mark, frame: Frame) -> list:
     view.strokes += 1
-    view.waiting.append((view.strokes, mark, frame, time.perf_counter()))
+    view.waiting.append((view.strokes, mark, frame))
     return [m.Paint(mark, frame.camera_to_world, frame.fov_y_radians, view.strokes)]
 
 
 def _drop_shown(state: AppState, view: PaintView) -> None:
-    """The preview of a stroke goes when a frame drawn with it has come."""
+    """The preview of a stroke goes when a frame drawn with it has come, however long a busy
+    machine takes; every stroke is answered, unless the model's process has ended."""
+    if state.failure is not None:
+        view.waiting.clear()
     number, when = state.painted
-    now = time.perf_counter()
     newest = state.taken.started if state.taken is not None else 0.0
-    view.waiting = [
-        w
-        for w in view.waiting
-        if not (w[0] <= number and newest > when) and now - w[3] < LONGEST_WAIT_S
-    ]
+    view.waiting = [w for w in view.waiting if w[0] > number or newest <= when]
 
 
 def _draw_mark(draw, sight: Sight, mark: Mark) -> None:

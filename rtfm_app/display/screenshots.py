@@ -25,7 +25,7 @@ from .overlay import PANELS
 from .state import AddBookmark, AddFilmKey, ChangeFilm, Choice, PathQuestion, StartImport
 
 SETTLE_FRAMES = 12
-LONGEST_S = 300.0
+LONGEST_S = 900.0
 
 
 class Tour:
@@ -116,8 +116,7 @@ def _paint(app: App) -> Iterator[str]:
     view.active, view.strokes = True, 2
     stroke = Stroke(((0.2, 0.5), (0.25, 0.44), (0.3, 0.5), (0.35, 0.44)), 0.02, view.rgb)
     board = Sign((0.35, 0.72), 0.12, "RTFM", view.rgb)
-    now = time.perf_counter()
-    view.waiting = [(1, stroke, frame, now), (2, board, frame, now)]
+    view.waiting = [(1, stroke, frame), (2, board, frame)]
     yield "painting"
     for number, mark in ((1, stroke), (2, board)):
         paint = m.Paint(mark, frame.camera_to_world, frame.fov_y_radians, number)
