@@ -247,7 +247,8 @@ def _fit_line(x: np.ndarray, y: np.ndarray, weight: np.ndarray) -> tuple[float, 
         slope = float(w @ ((u - mean_u) * (v - mean_v)) / spread) if spread > 1e-6 else 0.0
         height = float(mean_v - slope * mean_u)
         error = np.abs(y - (slope * x + height))
-        inner = error <= max(2.5 * float(np.median(error)), 0.02)
+        middle = len(error) // 2
+        inner = error <= max(2.5 * float(np.partition(error, middle)[middle]), 0.02)
         if int(inner.sum()) < MIN_POINTS // 2:
             break
         keep = inner
