@@ -66,7 +66,8 @@ class Arrivals:
 
     def _start(self, order: ImportRequest) -> None:
         self._state.importing = m.Progress(f"Reading {order.paths[0].name}")
-        self._imports.start(order)
+        choice = self._state.preferences.surroundings
+        self._imports.start(replace(order, surroundings=choice))
 
     def tick(self) -> None:
         """Take in what the process said."""

@@ -59,7 +59,7 @@ class Controller:
             self._world_path = path
             self.worker.send(m.OpenWorld(path))
         elif path.suffix.lower() in PICTURE_SUFFIXES:
-            self.worker.send(m.NewWorldFromPicture(path))
+            self.worker.send(m.NewWorldFromPicture(path, self.state.preferences.surroundings))
         else:
             self.state.progress = None
             self.arrivals.receive([path])

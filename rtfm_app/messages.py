@@ -15,6 +15,7 @@ import numpy as np
 
 from .config import GenerationSettings
 from .film_render import FilmSettings
+from .imports.references import AUTO
 from .marks import Mark
 from .memory.pages import PoolStatistics
 
@@ -29,9 +30,11 @@ class OpenWorld:
 
 @dataclass(frozen=True)
 class NewWorldFromPicture:
-    """Make a world from one picture and open it. The name is taken from the file's name."""
+    """Make a world from one picture and open it. The name is taken from the file's name;
+    `surroundings` is one of `references.choices`."""
 
     image: Path
+    surroundings: str = AUTO
 
 
 @dataclass(frozen=True)

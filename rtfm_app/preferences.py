@@ -16,6 +16,7 @@ from pathlib import Path
 
 import platformdirs
 
+from .imports.references import AUTO, choices
 from .input import (
     DEFAULT_AXES,
     DEFAULT_KEYS,
@@ -46,7 +47,7 @@ _RANGES = {
 @dataclass(frozen=True)
 class Preferences:
     """User settings. Every field is a TOML value of the same name; `keys`, `pad` and `axes`
-    are tables."""
+    are tables; `surroundings` is one of `references.choices`."""
 
     mouse_sensitivity: float = 1.0
     pad_sensitivity: float = 1.0
@@ -68,6 +69,7 @@ class Preferences:
     window_height: int = 720
     volume: float = 0.5
     muted: bool = False
+    surroundings: str = AUTO
     keys: dict[str, tuple[str, ...]] = field(default_factory=lambda: dict(DEFAULT_KEYS))
     pad: dict[str, str] = field(default_factory=lambda: dict(DEFAULT_PAD))
     axes: dict[str, str] = field(default_factory=lambda: dict(DEFAULT_AXES))
@@ -168,6 +170,8 @@ def _checked(name: str, value):
         value = float(value)
     if type(value) is not type(default):
         raise ValueError(f"{name} must be like {default!r}, got {value!r}")
+    if name == "surroundings" and value not in choices():
+        raise ValueError(f"surroundings must be one of {', '.join(choices())}, got {value!r}")
     return value
 
 

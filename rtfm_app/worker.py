@@ -159,8 +159,8 @@ class Worker:
                 self._quit = True
             case m.OpenWorld(path, read_only):
                 self._open(path, read_only)
-            case m.NewWorldFromPicture(image):
-                self._new_from_picture(image)
+            case m.NewWorldFromPicture(image, surroundings):
+                self._new_from_picture(image, surroundings)
             case m.OpenStarterWorld(name):
                 self._open_starter(name)
             case m.CloseWorld():
@@ -188,11 +188,12 @@ class Worker:
             return
         self._send(self._session.opened_event())
 
-    def _new_from_picture(self, image: Path) -> None:
+    def _new_from_picture(self, image: Path, surroundings: str) -> None:
         self._send(m.Progress(f"Reading {image.name}"))
         try:
             path = free_world_path(image.stem)
-            build_world(path, path.stem, with_surroundings(world_from_image(image)))
+            source = with_surroundings(world_from_image(image), surroundings)
+            build_world(path, path.stem, source)
         except REFUSALS as error:
             self._send(m.OpenFailed(image, str(error)))
             return

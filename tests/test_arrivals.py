@@ -27,7 +27,9 @@ from rtfm_app.film_plan import FilmPlan, plan_from_json, thumbnail_image, thumbn
 from rtfm_app.geometry import pose_from_yaw_pitch
 from rtfm_app.import_process import ImportDone, ImportFailed, ImportHandle
 from rtfm_app.imports.recognise import recognise
+from rtfm_app.imports.references import NONE
 from rtfm_app.memory.world_file import WorldFile
+from rtfm_app.preferences import load_preferences
 from rtfm_app.worker import WorkerOptions
 from rtfm_app.world_care import TRASH
 
@@ -130,6 +132,25 @@ def test_a_video_that_cannot_be_followed_offers_its_first_picture(tmp_path, own_
     with WorldFile.open(end.path, read_only=True) as world:
         assert world.provenance["sources"][0]["file"] == video.name
         assert world.provenance["surroundings"], "one picture is not left alone"
+
+
+def test_the_surroundings_chosen_are_those_of_every_new_world(tmp_path, own_folders):
+    pictures = [photo(tmp_path / f"{name}.png", (320, 180)) for name in ("dropped", "given")]
+
+    def script(app):
+        yield from until(lambda: app.state.worker_ready)
+        preferences = replace(app.state.preferences, surroundings=NONE)
+        app.desk.carry_out([ui.ChangePreferences(preferences)])
+        app.window.on_drop([str(pictures[0])])
+        yield from until(lambda: app.state.world is not None)
+        app.controller.open_path(pictures[1])
+        yield from until(lambda: app.state.world is not None)
+
+    assert play(script) == 0
+    for picture in pictures:
+        with WorldFile.open(own_folders / f"{picture.stem}.rtfm", read_only=True) as world:
+            assert len(world.frame_table()) == 1 and "surroundings" not in world.provenance
+    assert load_preferences()[0].surroundings == NONE
 
 
 def test_dropping_asks_what_a_wide_picture_is_and_opens_the_world(tmp_path, own_folders):

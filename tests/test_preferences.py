@@ -32,6 +32,7 @@ def test_nothing_saved_yet_gives_defaults_silently(tmp_path):
 
 def test_each_bad_value_falls_back_alone_and_is_reported(tmp_path):
     (tmp_path / FILE_NAME).write_text(
+        "surroundings = 'the moon'\n"
         "mouse_sensitivity = -3\nvsync = 'yes'\nvolume = 1\nnonsense = 4\nframe_rate_cap = 90\n"
         "[keys]\nforward = ['I']\nfly_to_the_moon = ['Z']\n"
     )
@@ -39,7 +40,8 @@ def test_each_bad_value_falls_back_alone_and_is_reported(tmp_path):
     assert preferences.frame_rate_cap == 90 and preferences.volume == 1.0
     assert preferences.mouse_sensitivity == 1.0 and preferences.vsync is True
     assert preferences.keys == Preferences().keys
-    for name in ("mouse_sensitivity", "vsync", "nonsense", "fly_to_the_moon"):
+    assert preferences.surroundings == "auto"
+    for name in ("surroundings", "mouse_sensitivity", "vsync", "nonsense", "fly_to_the_moon"):
         assert any(name in line for line in complaints), complaints
 
 

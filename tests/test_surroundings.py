@@ -10,7 +10,8 @@ from rtfm_app.geometry import pixel_rays, pose_from_yaw_pitch
 from rtfm_app.imports.joining import Photograph, directions, joined
 from rtfm_app.imports.panorama import sample_panorama
 from rtfm_app.imports.pictures import world_from_image
-from rtfm_app.imports.surroundings import best_fit, laid_around, references, with_surroundings
+from rtfm_app.imports.references import references
+from rtfm_app.imports.surroundings import best_fit, laid_around, with_surroundings
 
 
 def photograph_of(name: str, yaw_degrees: float) -> Photograph:

@@ -16,9 +16,10 @@ from rich.table import Table
 from ..geometry import yaw_pitch_of
 from ..imports.panorama import world_from_panorama
 from ..imports.pictures import world_from_image
+from ..imports.references import AUTO
 from ..imports.source import WorldSource, build_world
 from ..imports.structure import StructureOptions, world_from_pictures, world_from_video
-from ..imports.surroundings import AUTO, with_surroundings
+from ..imports.surroundings import with_surroundings
 from ..imports.transforms import TransformsOptions, world_from_transforms
 from ..memory.export import FORMATS, export_world, import_folder
 from ..memory.world_file import UnreadableWorld, WorldFile, salvage_world, verify_world

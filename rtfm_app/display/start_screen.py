@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from imgui_bundle import imgui
 
+from ..imports.references import choices, readable
 from . import theme
 from .catalogue import Card
 from .state import (
     AppState,
     BringBack,
+    ChangePreferences,
     ChooseSource,
     DeleteFile,
     NoteFile,
@@ -30,6 +32,12 @@ SOURCES = (
     ("picture", ICONS.ICON_FA_IMAGE, "A picture or 360\u00b0 panorama\u2026"),
     ("video", ICONS.ICON_FA_VIDEO, "A video of a walk\u2026"),
     ("folder", ICONS.ICON_FA_FOLDER_OPEN, "A folder of pictures, posed or not\u2026"),
+)
+
+SURROUNDINGS_HELP = (
+    "A photograph shows one side of a place. The other sides are made up from a 360\u00b0 "
+    "photograph that comes with the program. Automatic takes the one that suits yours best; "
+    "none leaves them to be imagined as you walk."
 )
 
 
@@ -106,7 +114,7 @@ def _header(state: AppState, width: float) -> list:
         imgui.open_popup("##new")
     below_button = (imgui.get_item_rect_max().x, imgui.get_item_rect_max().y + em(0.3))
     imgui.set_next_window_pos(below_button, imgui.Cond_.appearing, (1.0, 0.0))
-    requests += _new_world_menu()
+    requests += _new_world_menu(state)
     hint = "or drop a picture, a video or a folder on this window"
     imgui.set_cursor_pos((left + width - imgui.calc_text_size(hint).x, em(5.2)))
     theme.text(hint, theme.FAINT)
@@ -122,7 +130,7 @@ def _header(state: AppState, width: float) -> list:
     return requests
 
 
-def _new_world_menu() -> list:
+def _new_world_menu(state: AppState) -> list:
     requests: list = []
     if imgui.begin_popup("##new"):
         theme.text("Make a world from", theme.DIM)
@@ -131,8 +139,25 @@ def _new_world_menu() -> list:
                 requests.append(ChooseSource(what))
         if imgui.menu_item(f"{ICONS.ICON_FA_PASTE}   What is in the clipboard", "Ctrl+V", False)[0]:
             requests.append(Paste(imgui.get_clipboard_text() or ""))
+        imgui.separator()
+        requests += _surroundings(state)
         imgui.end_popup()
     return requests
+
+
+def _surroundings(state: AppState) -> list:
+    """What lies around a single photograph; remembered."""
+    known, chosen = choices(), state.preferences.surroundings
+    imgui.align_text_to_frame_padding()
+    theme.text("Surroundings of a photograph", theme.DIM)
+    imgui.same_line()
+    imgui.set_next_item_width(em(12))
+    names = [readable(choice) for choice in known]
+    changed, index = imgui.combo("##surroundings", known.index(chosen), names)
+    theme.tooltip(SURROUNDINGS_HELP)
+    if not changed:
+        return []
+    return [ChangePreferences(replace(state.preferences, surroundings=known[index]))]
 
 
 def _section(

@@ -25,7 +25,7 @@ def source_of(request: ImportRequest, report: Report) -> WorldSource:
     path = request.paths[0]
     match request.kind:
         case "picture":
-            return with_surroundings(world_from_image(path))
+            return with_surroundings(world_from_image(path), request.surroundings)
         case "panorama":
             return world_from_panorama(path)
         case "transforms":
@@ -36,7 +36,8 @@ def source_of(request: ImportRequest, report: Report) -> WorldSource:
             return world_from_pictures(list(request.paths), report=report)
         case "video picture":
             report("Choosing a sharp picture", None)
-            return with_surroundings(world_from_loaded(first_picture(path).image, path))
+            photograph = world_from_loaded(first_picture(path).image, path)
+            return with_surroundings(photograph, request.surroundings)
     raise AssertionError(request.kind)
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from PIL import Image
 
 from .pictures import FORMATS
+from .references import AUTO
 from .structure import PICTURE_SUFFIXES, picture_files
 from .video import VIDEO_SUFFIXES
 
@@ -19,12 +20,14 @@ PANORAMA_LEAST_WIDTH = 1024
 @dataclass(frozen=True)
 class ImportRequest:
     """A world to be made. `kind` is one of `KINDS`; "video picture" is the first sharp picture of
-    a video as a photograph. `maybe_panorama`: a picture twice as wide as high; ask."""
+    a video as a photograph. `maybe_panorama`: a picture twice as wide as high; ask.
+    `surroundings`: of a single photograph, as in `references.choices`."""
 
     kind: str
     paths: tuple[Path, ...]
     name: str
     maybe_panorama: bool = False
+    surroundings: str = AUTO
 
     def __post_init__(self):
         assert self.kind in KINDS, self.kind

@@ -21,12 +21,11 @@ from PIL import Image
 
 from ..geometry import pixel_rays, pose_from_yaw_pitch
 from ..memory.world_file import StoredFrame
-from ..resources import asset
 from .joining import Photograph, directions, joined
 from .panorama import FOV_Y_RADIANS, frame_sixteenths, ring_poses, sample_panorama
+from .references import AUTO, NONE, references
 from .source import WorldSource
 
-AUTO, NONE = "auto", "none"
 COARSE_WIDTH = 256  # of the panoramas that are compared
 RIM_DEGREES = 9.0  # inside of the photograph's border, where a reference is compared with it
 LIKELIEST = 5  # references that are tried
@@ -51,11 +50,6 @@ class Fit:
     gain: np.ndarray
     shift: np.ndarray
     cost: float
-
-
-def references() -> list[Path]:
-    """The program's own 360-degree photographs."""
-    return sorted(asset("panoramas").glob("*.jpg"))
 
 
 @lru_cache(maxsize=4)
