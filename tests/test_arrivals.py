@@ -2,6 +2,7 @@
 
 import contextlib
 import sqlite3
+import threading
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -276,6 +277,33 @@ def test_a_damaged_world_is_saved_as_far_as_it_is_sound(own_folders):
     assert play(script) == 0
     with WorldFile.open(own_folders / "place saved.rtfm", read_only=True) as saved:
         assert len(saved.frame_table()) == 4
+
+
+def test_starters_and_own_worlds_are_shown_together():
+    """Own worlds that come later would move the starter that is about to be clicked."""
+    go_on = threading.Event()
+
+    def read_worlds():
+        go_on.wait(10)
+        return [Card("world/w", "w")]
+
+    catalogue = Catalogue(lambda: [Card("starter/s", "s")], read_worlds)
+    catalogue.refresh()
+    time.sleep(0.1)
+    assert catalogue.loading and catalogue.starters == catalogue.worlds == []
+    go_on.set()
+    catalogue.wait()
+    assert len(catalogue.starters) == len(catalogue.worlds) == 1
+
+
+def test_starters_are_shown_when_own_worlds_cannot_be_listed():
+    def refuse():
+        raise OSError("the folder cannot be read")
+
+    catalogue = Catalogue(lambda: [Card("starter/s", "s")], refuse)
+    catalogue.refresh()
+    catalogue.wait()
+    assert len(catalogue.starters) == 1 and "cannot be read" in catalogue.problem
 
 
 def test_the_catalogue_reads_again_however_often_it_is_asked():

@@ -40,7 +40,7 @@ class Card:
 
 
 class Catalogue:
-    """`starters` and `worlds` are lists of `Card`, replaced whole as reading goes on;
+    """`starters` and `worlds` are lists of `Card`, replaced whole, by a thread, when all is read;
     `problem` says why something could not be listed."""
 
     def __init__(
@@ -74,10 +74,14 @@ class Catalogue:
         if before is not None:
             before.join()
         try:
-            if not self.starters:
-                self.starters = self._read_starters()
-            self.worlds = self._read_worlds()
+            starters, worlds = self.starters or self._read_starters(), self.worlds
             self.problem = None
+            try:
+                worlds = self._read_worlds()
+            finally:
+                # Both at once: own worlds stand first, and coming later they would push a starter
+                # from under the mouse.
+                self.worlds, self.starters = worlds, starters
         except (ValueError, OSError) as error:
             self.problem = str(error)
         finally:

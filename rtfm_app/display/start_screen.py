@@ -76,13 +76,13 @@ def draw_start_screen(state: AppState, view: StartView, textures: TextureCache) 
     imgui.set_cursor_pos((margin, em(2.2)))
     imgui.begin_group()
     requests += _header(state, viewport.size.x - 2 * margin)
-    starters = state.catalogue.starters
-    own_first = any(card.problem is None for card in state.catalogue.worlds)
+    own, starters = state.catalogue.worlds, state.catalogue.starters  # a thread replaces them
+    own_first = any(card.problem is None for card in own)
     if own_first:
-        requests += _own_worlds(state, view, columns, textures)
+        requests += _own_worlds(state, own, view, columns, textures)
     requests += _section(view, "Starter worlds", starters, columns, textures)
     if not own_first:
-        requests += _own_worlds(state, view, columns, textures)
+        requests += _own_worlds(state, own, view, columns, textures)
     imgui.dummy((1, em(1.5)))
     imgui.end_group()
     imgui.end_child()
@@ -188,9 +188,11 @@ def _section(
     return requests
 
 
-def _own_worlds(state: AppState, view: StartView, columns: int, textures: TextureCache) -> list:
-    if state.catalogue.worlds:
-        return _section(view, "Your worlds", state.catalogue.worlds, columns, textures)
+def _own_worlds(
+    state: AppState, own: list[Card], view: StartView, columns: int, textures: TextureCache
+) -> list:
+    if own:
+        return _section(view, "Your worlds", own, columns, textures)
     imgui.dummy((1, em(0.2)))
     theme.sized_text("Your worlds", theme.HEADING_SIZE)
     if state.catalogue.problem:
