@@ -4,6 +4,8 @@
 `pano_box`   walking about inside the photograph painted on a simple shell (a room, open ground
              under a dome, a courtyard), among boxes, pillars and balls papered with crops of other
              photographs, so that things hide each other with exact parallax.
+`pano_place` a few steps about the camera's place, with the distances of a layout drawn by hand
+             (`panorama_places.py`); only of photographs that have one.
 A photograph belongs to one split, and so do the clips made of it. Write clips with
 `python -m rtfm_app.worlds.panoramas --out FOLDER`.
 """
@@ -22,6 +24,8 @@ from PIL import Image
 from ..geometry import pixel_rays, pose_from_yaw_pitch
 from ..resources import asset
 from ..training.clips import Clip, save_clip, split_of
+from .equirectangular import look_up
+from .panorama_places import layouts, place_clip
 from .paper_room import PaperRoom, Shell, Solid
 from .stroll import Stop, metres_walked, stroll
 from .tone import tinted
@@ -44,7 +48,7 @@ OUTDOORS = {
     "rooitou_park",
     "st_peters_square_night",
 }
-FAMILIES = ("pano_turn", "pano_box")
+FAMILIES = ("pano_turn", "pano_box", "pano_place")
 
 
 def photographs() -> list[Path]:
@@ -70,26 +74,6 @@ def open_photograph(path: Path, rng: np.random.Generator) -> np.ndarray:
         pixels = pixels[:, ::-1]
     pixels = np.roll(pixels, int(rng.integers(pixels.shape[1])), axis=1)
     return tinted(pixels, rng, log_gamma=0.1, spread=0.2)
-
-
-def look_up(panorama: np.ndarray, directions: np.ndarray) -> np.ndarray:
-    """Colours (..., 3) uint8 of an equirectangular picture in world directions (..., 3).
-
-    The centre column lies at yaw 0 (world -Z), the middle row at the horizon.
-    """
-    rows, columns = panorama.shape[:2]
-    longitude = np.arctan2(directions[..., 0], -directions[..., 2])
-    latitude = np.arctan2(directions[..., 1], np.hypot(directions[..., 0], directions[..., 2]))
-    x = (longitude / (2 * math.pi) + 0.5) * columns - 0.5
-    y = (0.5 - latitude / math.pi) * rows - 0.5
-    around = np.pad(panorama, ((0, 0), (4, 4), (0, 0)), mode="wrap")
-    return cv2.remap(
-        around,
-        (x + 4).astype(np.float32),
-        y.astype(np.float32),
-        cv2.INTER_CUBIC,
-        borderMode=cv2.BORDER_REPLICATE,
-    )
 
 
 def turn_clip(panorama: np.ndarray, seed: int) -> Clip:
@@ -221,17 +205,25 @@ def random_crop(rng: np.random.Generator, panorama: np.ndarray) -> np.ndarray:
     return best
 
 
-def make_clip(family: str, seed: int) -> Clip:
-    """The clip of a family (FAMILIES) with a seed made by `clip_seed`."""
+def make_clip(family: str, seed: int) -> Clip | None:
+    """The clip of a family (FAMILIES) with a seed made by `clip_seed`; None if the photograph has
+    no layout and the family needs one."""
     paths = photographs()
     number = photograph_of(seed, len(paths))
+    name = paths[number].stem
     rng = np.random.default_rng([seed, FAMILIES.index(family)])
+    if family == "pano_place":
+        if name not in layouts():
+            return None
+        with Image.open(paths[number]) as picture:
+            pixels = np.asarray(picture.convert("RGB"))
+        return place_clip(tinted(pixels, rng, log_gamma=0.1, spread=0.2), name, seed)
     panorama = open_photograph(paths[number], rng)
     if family == "pano_turn":
         return turn_clip(panorama, seed)
     same_split = [i for i in range(len(paths)) if split_of(i) == split_of(seed)]
     chosen = rng.permutation([i for i in same_split if i != number])[:3]
-    indoors = paths[number].stem not in OUTDOORS
+    indoors = name not in OUTDOORS
     return box_clip(panorama, [open_photograph(paths[i], rng) for i in chosen], indoors, seed)
 
 
@@ -240,12 +232,16 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True, help="folder of clips")
     parser.add_argument("--clips", type=int, default=150, help="clips of each family")
     parser.add_argument("--first", type=int, default=0, help="number of the first clip")
+    parser.add_argument("--family", choices=FAMILIES, action="append", help="only this (repeat)")
     arguments = parser.parse_args()
     count = len(photographs())
+    families, written = arguments.family or FAMILIES, 0
     for number in range(arguments.first, arguments.first + arguments.clips):
-        for family in FAMILIES:
-            save_clip(make_clip(family, clip_seed(number, count)), arguments.out)
-    print(f"{arguments.clips} clips of each of {', '.join(FAMILIES)} in {arguments.out}")
+        for family in families:
+            if (clip := make_clip(family, clip_seed(number, count))) is not None:
+                save_clip(clip, arguments.out)
+                written += 1
+    print(f"{written} clips of {', '.join(families)} in {arguments.out}")
 
 
 if __name__ == "__main__":
