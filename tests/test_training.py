@@ -6,9 +6,10 @@ import torch
 
 from rtfm_app.config import PRESETS, ModelConfig
 from rtfm_app.geometry import invert_pose, pixel_rays, pose_from_yaw_pitch
+from rtfm_app.model.cameras import u_of
 from rtfm_app.training.clips import Clip, load_clip, save_clip, split_of
 from rtfm_app.training.data import ClipPool, Shape, make_batch
-from rtfm_app.training.losses import truth_of
+from rtfm_app.training.losses import own_loss, truth_of
 from rtfm_app.training.step import clean_state
 from rtfm_app.training.train import TrainConfig, Trainer
 
@@ -141,3 +142,21 @@ def test_poses_of_a_clip_are_rigid():
     clip = wall_clip(1)
     product = invert_pose(clip.camera_to_world) @ clip.camera_to_world
     assert np.allclose(product, np.eye(4))
+
+
+def test_own_distance_must_be_unsure_of_reflections_and_right_elsewhere():
+    rho = torch.full((1, 1, 8, 8), 0.5)
+    diffuse = torch.ones(1, 1, 8, 8, dtype=torch.bool)
+    diffuse[..., 4:] = False
+    right = torch.cat([u_of(rho)[..., ::2, ::2], torch.full((1, 1, 4, 4), -2.0)], 1)
+    unsure = right.clone()
+    unsure[:, 1, :, 2:] = 1.0
+    mirrored = unsure.clone()
+    mirrored[:, 0, :, 2:] += 0.3  # any distance will do there
+    wrong = unsure.clone()
+    wrong[:, 0, :, :2] += 0.3
+    cases = {"right": right, "unsure": unsure, "mirrored": mirrored, "wrong": wrong}
+    loss = {name: float(own_loss(own, rho, diffuse)) for name, own in cases.items()}
+    assert loss["unsure"] < loss["right"]
+    assert loss["mirrored"] == pytest.approx(loss["unsure"])
+    assert loss["wrong"] > loss["unsure"] + 0.5

@@ -34,7 +34,8 @@ class Batch:
         memory_rho: (B, M, 1, H / 2, W / 2).
         memory_valid: (B * M, 1, H, W), 0 where a memory picture must not be read.
         imagined: how many of the last memory frames of each scene the model drew itself.
-        diffuse: (N, 1, H / 2, W / 2) bool, False on mirror, glass and water.
+        diffuse: (N, 1, H / 2, W / 2) bool, False on mirror, glass and water; memory_diffuse
+            (B, M, 1, H / 2, W / 2): the same of the memory frames.
     """
 
     memory: torch.Tensor
@@ -45,6 +46,7 @@ class Batch:
     views: Views
     rho: torch.Tensor
     diffuse: torch.Tensor
+    memory_diffuse: torch.Tensor
     scenes: int
     memory_valid: torch.Tensor
     imagined: int = 0
@@ -93,6 +95,7 @@ class Batch:
                 join(cameras.up, source.target_cameras.up[frames]),
             ),
             memory_rho=torch.cat([self.memory_rho, source.rho[frames][:, None]], 1),
+            memory_diffuse=torch.cat([self.memory_diffuse, source.diffuse[frames][:, None]], 1),
             views=Views(
                 torch.cat([views.memory_from_target, added[:, None]], 1),
                 views.tan_target,
@@ -256,6 +259,7 @@ def batch_of(scenes: list[_Scene], shape: Shape) -> Batch:
         views=views,
         rho=frames([s.inverse_depth[m:] for s in scenes]) * METRES_PER_UNIT,
         diffuse=frames([s.diffuse[m:] for s in scenes]),
+        memory_diffuse=frames([s.diffuse[:m] for s in scenes]).unflatten(0, (len(scenes), m)),
         scenes=len(scenes),
         memory_valid=torch.ones(len(scenes) * m, 1, *scenes[0].images.shape[1:3]),
     )

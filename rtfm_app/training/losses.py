@@ -15,6 +15,7 @@ from torch.nn import functional as F
 from ..model.cameras import epipolar_lines, rho_of, u_of
 from ..model.frame_model import Prediction
 from ..model.matching import sample
+from ..model.own_distance import VAGUEST
 from .data import Batch
 from .distributed import share_of_total
 
@@ -159,15 +160,19 @@ def state_loss(prediction: Prediction, clean, t, covered: torch.Tensor) -> torch
     return ((prediction.state - clean).square() * weight).mean()
 
 
-def own_loss(own: torch.Tensor, rho: torch.Tensor) -> torch.Tensor:
+def own_loss(own: torch.Tensor, rho: torch.Tensor, diffuse: torch.Tensor) -> torch.Tensor:
     """How well frames know their own distances: Laplace likelihood, and agreement of the changes
-    between cells (gradient matching as in MiDaS, 1907.01341) so that edges are sharp.
+    between cells (gradient matching as in MiDaS, 1907.01341) so that edges are sharp. Where a frame
+    shows a reflection it must be unsure: what is seen there lies behind the surface.
 
     Args:
         own: (F, 2, h, w) of `OwnDistance`.  rho: (F, 1, 2 h, 2 w), NaN where unknown; a frame with
             nothing but infinity in it was taken on the spot and is not known.
+        diffuse: (F, 1, 2 h, 2 w) bool, False on mirror, glass and water.
     """
     known = rho.isfinite() & (rho.flatten(1) > 0).any(1)[:, None, None, None]
+    reflecting = (known & ~diffuse).float()
+    known = known & diffuse
     u = u_of(torch.nan_to_num(rho, nan=0.0))
     found, scale = F.interpolate(own, scale_factor=2, mode="nearest").chunk(2, 1)
     error = (found - u) * known
@@ -181,4 +186,5 @@ def own_loss(own: torch.Tensor, rho: torch.Tensor) -> torch.Tensor:
             both = whole.narrow(axis, step, length) & whole.narrow(axis, 0, length)
             apart = error.narrow(axis, step, length) - error.narrow(axis, 0, length)
             change = change + _mean(apart.abs(), both.float())
-    return likelihood + OWN_CHANGE * change
+    unsure = ((VAGUEST - scale) * reflecting).mean()
+    return likelihood + OWN_CHANGE * change + unsure

@@ -74,7 +74,10 @@ def losses_of(model, batch: Batch, t, noise, weights: LossWeights) -> dict[str, 
         read, _ = read_memory(prediction.pointer, pages.images.unbind(1), batch.views, h, w)
         losses |= pointer_losses(prediction, read, batch, truth)
         features = pages.features[:: len(batch.targets) // batch.scenes]
-        losses["own"] = own_loss(own_of(features).flatten(0, 1), batch.memory_rho.flatten(0, 1))
+        losses["own"] = own_loss(
+            own_of(features).flatten(0, 1), batch.memory_rho.flatten(0, 1),
+            batch.memory_diffuse.flatten(0, 1),
+        )  # fmt: skip
     losses["total"] = sum(getattr(weights, name) * value for name, value in losses.items())
     return losses
 
@@ -111,7 +114,8 @@ def own_losses_of(model: FrameModel, batch: Batch, weights: LossWeights):
         torch.cat([cameras.tangents, others.tangents]), torch.cat([cameras.up, others.up])
     )
     rho = torch.cat([batch.memory_rho.flatten(0, 1), batch.rho])
+    diffuse = torch.cat([batch.memory_diffuse.flatten(0, 1), batch.diffuse])
     _, features = model.encode(images, torch.ones_like(images[:, :1]), cameras)
-    losses = {"own": own_loss(own_of(features), rho)}
+    losses = {"own": own_loss(own_of(features), rho, diffuse)}
     losses["total"] = weights.own * losses["own"]
     return losses
