@@ -14,7 +14,7 @@ from rtfm_app.config import ModelConfig
 from rtfm_app.geometry import pose_from_yaw_pitch
 from rtfm_app.model.cameras import relative_views
 from rtfm_app.model.fast import best_precision, prepare
-from rtfm_app.model.fast_kernels import SOURCES, kernels
+from rtfm_app.model.fast_kernels import SOURCES, WITHOUT, kernels
 from rtfm_app.model.fast_memory import keep_freed_memory
 from rtfm_app.model.fast_transformer import activated
 from rtfm_app.model.frame_model import FrameModel, Pages
@@ -41,14 +41,32 @@ def plain():
     return model
 
 
-@pytest.fixture(scope="module", params=["torch", "kernels"])
+@pytest.fixture(scope="module", params=["torch", "kernels", "AVX2", "SSE41"])
 def fast(plain, request):
-    """As prepared without and with a C compiler."""
-    native = request.param == "kernels"
+    """As prepared without a C compiler, with one, and with one for older processors."""
+    native = request.param != "torch"
     if native and shutil.which("cc") is None:
         pytest.fail("this test needs a C compiler: sudo apt install gcc libc6-dev")
-    assert not native or kernels(torch.float32) is not None
-    return prepare(copy.deepcopy(plain), CPU, torch.float32, native)
+    with pytest.MonkeyPatch.context() as patch:
+        if request.param in WITHOUT:
+            patch.setenv("ONEDNN_MAX_CPU_ISA", request.param)
+        kernels.cache_clear()
+        assert not native or kernels(torch.float32) is not None
+        prepared = prepare(copy.deepcopy(plain), CPU, torch.float32, native)
+    kernels.cache_clear()
+    return prepared
+
+
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="names instructions of x86")
+def test_kernels_spare_the_instructions_that_onednn_spares(fresh_kernels, monkeypatch):
+    log = fresh_kernels / "calls"
+    put_compiler(fresh_kernels, f'echo "$@" >> {log}; [ "$1" = --version ]')
+    for most, spared in (("AVX2", True), ("AVX512_CORE_BF16", False)):
+        monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", most)
+        kernels.cache_clear()
+        log.write_text("", encoding="utf-8")
+        assert kernels(torch.float32) is None
+        assert ("-mno-avx512f" in log.read_text(encoding="utf-8")) is spared
 
 
 @pytest.fixture

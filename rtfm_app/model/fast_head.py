@@ -247,7 +247,7 @@ class InferencePointerHead(PointerHead):
         u = _doubled(local_expectation(logits, candidates))
         context = cells(self.context(tokens), rows, columns, 4).to(dtype)
         lines = epipolar_lines(views, *u.shape[2:])
-        _, feature_rows = self.rows.of(features)
+        feature_rows = self._fine_rows(features)
         hidden = context[:, :0]
         for refine in self.refinements:
             u, hidden, extra = refine.of_rows(u, context, hidden, feature_rows, lines, dtype)
@@ -260,6 +260,10 @@ class InferencePointerHead(PointerHead):
         )
         gate = decided(gate + _doubled(extra[:, 36:]), inside, given)
         return Pointer(logits, sweep_logits, u_quarter, u_half, view_logits, inside, gate)
+
+    def _fine_rows(self, features: torch.Tensor):
+        """What the refinements and the scorer read."""
+        return self.rows.of(features)[1]
 
     def _score_rows(self, u, hidden, features, colours: np.ndarray, given, views, dtype):
         """`_score` of features and of colours with validity, in rows (M, h, w, C)."""

@@ -23,8 +23,22 @@ import platformdirs
 import torch
 
 FOLDER = Path(__file__).with_name("kernels")
-SOURCES = sorted(FOLDER.glob("*.c"))
+SOURCES, HEADERS = sorted(FOLDER.glob("*.c")), sorted(FOLDER.glob("*.h"))
 FLAGS = ("-O3", "-march=native", "-fno-math-errno", "-fno-trapping-math", "-fPIC", "-shared", "-w")
+WITHOUT = {
+    "SSE41": ["-mno-avx"],
+    "AVX": ["-mno-avx2", "-mno-fma"],
+    "AVX2": ["-mno-avx512f"],
+    "AVX2_VNNI": ["-mno-avx512f"],
+    "AVX2_VNNI_2": ["-mno-avx512f"],
+}
+WITHOUT = {
+    "SSE41": ["-mno-avx"],
+    "AVX": ["-mno-avx2", "-mno-fma"],
+    "AVX2": ["-mno-avx512f"],
+    "AVX2_VNNI": ["-mno-avx512f"],
+    "AVX2_VNNI_2": ["-mno-avx512f"],
+}
 COMPILE_SECONDS = 60
 MOST_FRAMES = 32  # memory frames that fit the kernels' own arrays
 
@@ -55,7 +69,7 @@ def kernels(precision: torch.dtype) -> Kernels | None:
         return None
     if precision not in (torch.bfloat16, torch.float32):
         return None
-    flags = [*FLAGS, *(["-DBF16"] if precision == torch.bfloat16 else [])]
+    flags = [*FLAGS, *_instructions(), *(["-DBF16"] if precision == torch.bfloat16 else [])]
     try:
         folder = platformdirs.user_cache_path("rtfm") / "kernels"
         library = folder / f"{_key(compiler, flags)}.so"
@@ -68,6 +82,24 @@ def kernels(precision: torch.dtype) -> Kernels | None:
         return None
 
 
+def _instructions() -> list[str]:
+    """Whom oneDNN is told to spare the processor's newest instructions, the kernels spare them."""
+    if platform.machine().lower() not in ("x86_64", "amd64"):
+        return []
+    names = ("ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA")
+    most = next((os.environ[name].upper() for name in names if os.environ.get(name)), "")
+    return WITHOUT.get(most, [])
+
+
+def _instructions() -> list[str]:
+    """What oneDNN is told not to use of the processor, the kernels do not use either."""
+    if platform.machine().lower() not in ("x86_64", "amd64"):
+        return []
+    names = ("ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA")
+    most = next((os.environ[name].upper() for name in names if os.environ.get(name)), "")
+    return WITHOUT.get(most, [])
+
+
 def _key(compiler: str, flags: list[str]) -> str:
     """Changes with the source, the compiler and the processor."""
     version = _output([compiler, "--version"])
@@ -76,7 +108,7 @@ def _key(compiler: str, flags: list[str]) -> str:
     if cpuinfo.exists():
         lines = cpuinfo.read_text(encoding="utf-8", errors="replace").splitlines()
         processor += next((line for line in lines if line.startswith(("flags", "Features"))), "")
-    sources = [path.read_text(encoding="utf-8") for path in (*SOURCES, FOLDER / "numbers.h")]
+    sources = [path.read_text(encoding="utf-8") for path in (*SOURCES, *HEADERS)]
     parts = [*sources, version, *flags, processor]
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:24]
 

@@ -5,11 +5,15 @@ are the twins of the parity tests.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 import torch
+from torch.nn import functional as F
 
 from .cameras import EpipolarLines, epipolar_lines, rho_of
 from .fast_head import (
+    FeatureRows,
     InferencePlaneSweep,
     InferencePointerHead,
     InferenceRefinement,
@@ -18,6 +22,8 @@ from .fast_head import (
 from .fast_kernels import MOST_FRAMES, Kernels
 from .fast_transformer import InferenceTransformer
 from .fast_transformer import activated as activated_linear
+from .frame_model import FrameModel
+from .layers import Convolution3d
 from .pointer import BORDER_RAMP, EDGE_RAMP, GIVEN_FIRST
 
 
@@ -99,47 +105,125 @@ class _Passing:
         self._norm(change, m[index, 5], scale, shift)
 
 
-def _rows(features: np.ndarray) -> torch.Tensor:
-    return torch.from_numpy(features)
+@dataclass(frozen=True)
+class SplitRows:
+    """Features (M, h, w, 16) of the memory frames and their own distances (M, h, w, 4), of which
+    the last two numbers are nothing, so that each is read by itself."""
+
+    features: torch.Tensor
+    own: torch.Tensor
+
+    def memory(self, lines: EpipolarLines) -> tuple:
+        """The kernels' first arguments: these frames, seen by the rays of one target."""
+        origin, step = lines.origin[0].contiguous(), lines.step[0].contiguous()
+        count, height, width, _ = self.features.shape
+        return count, origin.shape[2], height, width, origin, step, self.features, self.own
 
 
-def _memory(features: np.ndarray, lines: EpipolarLines) -> tuple:
-    """The kernels' first arguments: memory frames with features and own distance in rows (M, h, w,
-    18), seen by the rays of one target."""
-    count, height, width, _ = features.shape
-    origin, step = lines.origin[0].contiguous(), lines.step[0].contiguous()
-    return count, origin.shape[2], height, width, origin, step, _rows(features)
+class NativeRows(FeatureRows):
+    """Remembers what the kernels read, too."""
+
+    _known: torch.Tensor | None = None
+    _split_parts: tuple[SplitRows, SplitRows]
+
+    def split(self, features: torch.Tensor) -> tuple[SplitRows, SplitRows]:
+        """Coarse and fine features (1, M, 34, h, w)."""
+        if self._known is not features:
+            rows = features[0].float().permute(0, 2, 3, 1)
+            own = F.pad(rows[..., 16:18], (0, 2))
+            parts = rows[..., :16].contiguous(), rows[..., 18:].contiguous()
+            self._known, self._split_parts = features, tuple(SplitRows(p, own) for p in parts)
+        return self._split_parts
 
 
-def _fits(features: np.ndarray) -> bool:
-    return len(features) <= MOST_FRAMES and features.shape[3] == 18
+def _fits(features: torch.Tensor, columns: int) -> bool:
+    """Whether the kernels can take features (1, M, C, h, w), seen by rays in so many columns."""
+    return features.shape[1] <= MOST_FRAMES and features.shape[2] == 34 and columns % 16 == 0
 
 
 class NativePlaneSweep(InferencePlaneSweep):
     kernels: Kernels
+    rows: NativeRows
 
     def _sweep(self, features: torch.Tensor, lines: EpipolarLines, dtype: torch.dtype):
-        coarse, _ = self.rows.of(features)
-        if not _fits(coarse):
-            return super()._sweep(features, lines, dtype)
         (rows, columns), planes = self.grid_shape, self.planes
         rays = rows * columns
-        volume = torch.empty(planes, rays, 13, dtype=dtype)
+        if not _fits(features, columns) or self.last.in_channels != 16:
+            return super()._sweep(features, lines, dtype)
+        volume = torch.empty(1, planes, rows, columns, 16, dtype=dtype)
         mean, seen = torch.empty(planes, rays, 16), torch.empty(planes, rays)
+        coarse, _ = self.rows.split(features)
         rho = rho_of(self.candidates)
-        self.kernels("sweep", *_memory(coarse, lines), planes, rho, volume, mean, seen)
-        volume = volume.view(1, planes, rows, columns, 13).permute(0, 4, 1, 2, 3)
-        logits = self._regularised(volume).contiguous()
+        filters = self._filters()
+        self.kernels("sweep", *coarse.memory(lines), planes, rho, filters.first, volume, mean, seen)
+        logits = self._outputs(volume, filters)
         cues = torch.empty(self.outputs, rays)
         self.kernels("sweep_cues", planes, rays, logits, mean, seen, cues)
         return logits, cues.view(1, -1, rows, columns)
+
+    def _outputs(self, volume: torch.Tensor, filters: _Filters) -> torch.Tensor:
+        """`_regularised` of a volume (1, D, rows, columns, 16) that has passed the first filter."""
+        _, planes, rows, columns, _ = volume.shape
+        change = None
+        if volume.dtype == torch.float32:
+            for one in filters.middle:
+                filtered = torch.empty_like(volume)
+                self.kernels("filter_volume", planes, rows, columns, volume, *one, filtered)
+                volume = filtered
+        else:
+            change = self._filtered(self.second, volume)
+            self.kernels("add_rectified", volume.numel(), change, volume)
+            change = self._filtered(self.third, volume)
+        logits = torch.empty(1, planes, rows, columns)
+        both = torch.empty(1, rows, columns, 2 * planes, dtype=volume.dtype)
+        self.kernels(
+            "volume_outputs", planes, rows * columns, volume, change, *filters.last, logits, both
+        )
+        correction = self.across2(activated(self.across1, both.permute(0, 3, 1, 2)))
+        return logits.add_(correction)
+
+    def _filtered(self, convolution: Convolution3d, volume: torch.Tensor) -> torch.Tensor:
+        """Volumes in rows (1, D, rows, columns, 16)."""
+        filtered = convolution(volume.permute(0, 4, 1, 2, 3))
+        return filtered.permute(0, 2, 3, 4, 1).contiguous()
+
+    def _filters(self) -> _Filters:
+        if self._known_filters is None:
+            self._known_filters = _Filters.of(self)
+        return self._known_filters
+
+    _known_filters: _Filters | None = None
+
+
+@dataclass(frozen=True)
+class _Filters:
+    """A sweep's filters as the kernels read them, float32: of single places at first (14, 16), the
+    bias last; of neighbours (27 * 16, 16) and bias (16); of single places at last (2, 16) and bias
+    (2)."""
+
+    first: torch.Tensor
+    middle: tuple[tuple[torch.Tensor, torch.Tensor], ...]
+    last: tuple[torch.Tensor, torch.Tensor]
+
+    @classmethod
+    def of(cls, sweep: InferencePlaneSweep) -> _Filters:
+        def rows(convolution: Convolution3d) -> torch.Tensor:
+            weight = convolution.weight.float().permute(2, 3, 4, 1, 0)
+            return weight.reshape(-1, weight.shape[-1]).contiguous()
+
+        first, last = sweep.first, sweep.last
+        return cls(
+            torch.cat([rows(first), first.bias.float()[None]]),
+            tuple((rows(one), one.bias.float()) for one in (sweep.second, sweep.third)),
+            (rows(last).t().contiguous(), last.bias.float()),
+        )
 
 
 class NativeRefinement(InferenceRefinement):
     kernels: Kernels
 
-    def evidence(self, u, context, hidden, features: np.ndarray, lines: EpipolarLines, dtype):
-        if not _fits(features):
+    def evidence(self, u, context, hidden, features, lines: EpipolarLines, dtype):
+        if not isinstance(features, SplitRows):
             return super().evidence(u, context, hidden, features, lines, dtype)
         _, _, height, width = u.shape
         rho = rho_of((u.flatten() + self.offsets[0]).clamp_(0, 1))
@@ -147,7 +231,7 @@ class NativeRefinement(InferenceRefinement):
         sizes = context.shape[1], hidden.shape[1]
         x = torch.empty(len(context), 9 * len(rho) + 17 + sum(sizes), dtype=dtype)
         self.kernels(
-            "refine_inputs", *_memory(features, lines), len(rho), rho, sizes[0], context,
+            "refine_inputs", *features.memory(lines), len(rho), rho, sizes[0], context,
             u.contiguous(), sizes[1], hidden, x,
         )  # fmt: skip
         return _maps(x, height, width)
@@ -166,8 +250,16 @@ def _maps(x: torch.Tensor, height: int, width: int) -> torch.Tensor:
 class NativePointerHead(InferencePointerHead):
     kernels: Kernels
 
+    rows: NativeRows
+
+    def _fine_rows(self, features: torch.Tensor):
+        """In two parts where the kernels can read them."""
+        if _fits(features, self.config.width // 4):
+            return self.rows.split(features)[1]
+        return super()._fine_rows(features)
+
     def _score_rows(self, u, hidden, features, colours: np.ndarray, given, views, dtype):
-        if not _fits(features) or colours.shape[1:3] != u.shape[2:]:
+        if not isinstance(features, SplitRows):
             return super()._score_rows(u, hidden, features, colours, given, views, dtype)
         height, width = u.shape[2:]
         lines = epipolar_lines(views, height, width)
@@ -177,9 +269,9 @@ class NativePointerHead(InferencePointerHead):
         x = torch.empty(count * rays, 38, dtype=dtype)
         border, shown = torch.empty(1, count, height, width), torch.empty(1, count, height, width)
         self.kernels(
-            "score_inputs", *_memory(features, lines), rho_of(u).contiguous(), height, width,
-            _rows(colours), _last(self.hint(hidden)), closeness, BORDER_RAMP, EDGE_RAMP, x, border,
-            shown,
+            "score_inputs", *features.memory(lines), rho_of(u).contiguous(), height, width,
+            torch.from_numpy(colours), _last(self.hint(hidden)), closeness, BORDER_RAMP, EDGE_RAMP,
+            x, border, shown,
         )  # fmt: skip
         x = activated(self.score1, _maps(x, height, width))
         x = activated(self.score2, x).add_(x)
@@ -198,10 +290,11 @@ TWINS = {
 }
 
 
-def put_kernels(model: torch.nn.Module, kernels: Kernels) -> None:
+def put_kernels(model: FrameModel, kernels: Kernels) -> None:
     """Have the parts of a model that is prepared for CPUs use the kernels."""
     for module in model.modules():
         native = TWINS.get(type(module))
         if native is not None:
             module.__class__ = native
             module.kernels = kernels
+    model.sweep.rows = model.pointer_head.rows = NativeRows()

@@ -5,6 +5,21 @@
 
 #define APART 4.0f /* matching.APART */
 
+/* All channels of a feature. */
+typedef float v16 __attribute__((vector_size(64), aligned(4), may_alias));
+typedef int32_t i16 __attribute__((vector_size(64), aligned(4), may_alias));
+
+INLINE v16 every(float x) { return x - (v16){0}; }
+INLINE v16 picked(i16 where, v16 a, v16 b) { return (v16)(((i16)a & where) | ((i16)b & ~where)); }
+INLINE v16 in_fours(v16 x) {
+#if W == 16
+    return (v16)grouped((vec)x);
+#else
+    for (int part = 0; part < 16 / W; part++) ((vec *)&x)[part] = grouped(((vec *)&x)[part]);
+    return x;
+#endif
+}
+
 typedef struct {
     long corner;         /* left upper of four neighbours, in features */
     float shares[4];
@@ -39,7 +54,7 @@ INLINE void look(Seen *found, const float *rows, const float *grid, const float 
     int frames = found->frames;
     long size = (long)height * width * 16;
     float count = 0;
-    v16 sum = {0}, spread = {0}, best = all(APART);
+    v16 sum = {0}, spread = {0}, best = every(APART);
     i16 nearest = {0};
     nearest -= 1;
     for (int m = 0; m < frames; m++) {
@@ -64,12 +79,12 @@ INLINE void look(Seen *found, const float *rows, const float *grid, const float 
         int next = after(m, frames);
         if (m >= found->pairs || !found->seen[next]) continue;
         v16 apart = found->read[m] - found->read[next];
-        apart = grouped(apart * apart);
+        apart = in_fours(apart * apart);
         i16 closer = apart < best;
-        best = chosen(closer, apart, best);
+        best = picked(closer, apart, best);
         nearest = (nearest & ~closer) | (m & closer);
     }
-    found->variance = grouped(spread) / found->total;
+    found->variance = in_fours(spread) / found->total;
     found->best = best;
     *(i16 *)found->nearest = nearest;
 }
@@ -114,17 +129,17 @@ void evidence_backward(int targets, int frames, int places, int height, int widt
                  inside + (long)n * frames * places, p, places, height, width);
             const float *compared = to_compared + ((long)n * places + p) * 8;
             v16 gradient[MOST_FRAMES];
-            v16 every = *(const v16 *)(to_mean + ((long)n * places + p) * 16) / found.total;
+            v16 shared = *(const v16 *)(to_mean + ((long)n * places + p) * 16) / found.total;
             v16 variance = in_groups(compared) * (0.5f / found.total);
             v16 best = in_groups(compared + 4) * 0.5f;
             for (int m = 0; m < frames; m++)
-                if (found.seen[m]) gradient[m] = every + variance * (found.read[m] - found.mean);
+                if (found.seen[m]) gradient[m] = shared + variance * (found.read[m] - found.mean);
             i16 nearest = *(const i16 *)found.nearest;
             for (int m = 0; m < found.pairs; m++) {
                 int next = after(m, frames);
                 if (!found.seen[m] || !found.seen[next]) continue;
                 v16 apart = found.read[m] - found.read[next];
-                v16 pull = chosen(nearest == m, best * apart, all(0));
+                v16 pull = picked(nearest == m, best * apart, every(0));
                 gradient[m] += pull;
                 gradient[next] -= pull;
             }

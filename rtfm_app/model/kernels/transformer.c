@@ -8,26 +8,26 @@ void residual_norm(int tokens, int dim, float *x, const real *change, const floa
                    const float *scale, const float *shift, real *y) {
     EACH for (int t = 0; t < tokens; t++) {
         float *row = x + (long)t * dim;
-        v16 sum = {0}, squares = {0};
-        for (int d = 0; d < dim; d += 16) {
-            v16 value = *(v16 *)(row + d);
+        vec sum = {0}, squares = {0};
+        for (int d = 0; d < dim; d += W) {
+            vec value = *(vec *)(row + d);
             if (change) {
-                value += *(const v16 *)(gain + d) * get16(change + (long)t * dim + d);
-                *(v16 *)(row + d) = value;
+                value += *(const vec *)(gain + d) * take(change + (long)t * dim + d);
+                *(vec *)(row + d) = value;
             }
             sum += value;
         }
         if (!y) continue;
-        float mean = sum16(sum) / dim;
-        for (int d = 0; d < dim; d += 16) {
-            v16 off = *(v16 *)(row + d) - mean;
+        float mean = sum_of(sum) / dim;
+        for (int d = 0; d < dim; d += W) {
+            vec off = *(vec *)(row + d) - mean;
             squares += off * off;
         }
-        float inverse = 1 / sqrtf(sum16(squares) / dim + 1e-5f);
-        for (int d = 0; d < dim; d += 16) {
-            v16 value = (*(v16 *)(row + d) - mean) * inverse;
-            value = value * *(const v16 *)(scale + d) + *(const v16 *)(shift + d);
-            put16(y + (long)t * dim + d, value);
+        float inverse = 1 / sqrtf(sum_of(squares) / dim + 1e-5f);
+        for (int d = 0; d < dim; d += W) {
+            vec value = (*(vec *)(row + d) - mean) * inverse;
+            value = value * *(const vec *)(scale + d) + *(const vec *)(shift + d);
+            keep(y + (long)t * dim + d, value);
         }
     }
 }
@@ -106,16 +106,16 @@ void remember(int frames, int heads, int tokens, int n, const real *page, const 
 void exp_rows(int rows, int columns, real *scores, float *sums) {
     EACH for (int r = 0; r < rows; r++) {
         real *row = scores + (long)r * columns;
-        v16 most = get16(row), sum = {0};
-        for (int c = 16; c < columns; c += 16) most = larger(most, get16(row + c));
+        vec most = take(row), sum = {0};
+        for (int c = W; c < columns; c += W) most = larger(most, take(row + c));
         float highest = most[0];
-        for (int i = 1; i < 16; i++) highest = most[i] > highest ? most[i] : highest;
-        for (int c = 0; c < columns; c += 16) {
-            v16 x = rough_exp16(get16(row + c) - highest);
+        for (int i = 1; i < W; i++) highest = most[i] > highest ? most[i] : highest;
+        for (int c = 0; c < columns; c += W) {
+            vec x = rough_exp_of(take(row + c) - highest);
             sum += x;
-            put16(row + c, x);
+            keep(row + c, x);
         }
-        sums[r] = sum16(sum);
+        sums[r] = sum_of(sum);
     }
 }
 
