@@ -28,13 +28,14 @@ from ..geometry import pixel_rays, pose_from_yaw_pitch
 from ..resources import asset
 from ..training.clips import Clip
 from .equirectangular import directions, look_up
-from .stroll import stroll
+from .stroll import Stop, stroll
 
 EYE_HEIGHT = 1.6
 ENDLESS = 1e4
 HEIGHT, WIDTH, FRAMES = 144, 256, 16
 SUPERSAMPLING = 2
 ROAM_SHARE, ROAM_METRES = 0.4, (0.5, 2.5)  # how far from the camera's place a walk leads
+FROM_CENTRE = 0.5  # share of clips that look round first
 CENTRE_ROWS, CENTRE_COLUMNS = 512, 1024
 SLACK = 1.05  # a point that much farther than what the camera saw is hidden from it
 
@@ -175,8 +176,10 @@ def layouts() -> dict[str, Layout]:
 
 
 def seen_from_camera(layout: Layout) -> np.ndarray:
-    """Inverse distance (CENTRE_ROWS, CENTRE_COLUMNS) of what the photograph shows."""
-    rays = directions(CENTRE_ROWS, CENTRE_COLUMNS)
+    """Inverse distance (FROM_CENTRE = 0.5  # share of clips that look round first
+CENTRE_ROWS, CENTRE_COLUMNS) of what the photograph shows."""
+    rays = directions(FROM_CENTRE = 0.5  # share of clips that look round first
+CENTRE_ROWS, CENTRE_COLUMNS)
     parts = np.split(rays, 8, axis=1)  # a column's neighbours must not lie behind
     eye = np.array([0.0, EYE_HEIGHT, 0.0])
     return 1 / np.concatenate([layout.cast(eye, part) for part in parts], 1)
@@ -224,7 +227,7 @@ class Place:
 
 
 def place_clip(panorama: np.ndarray, name: str, seed: int) -> Clip:
-    """A short walk about the camera's place of the photograph `name`.
+    """A short walk about the camera's place of the photograph `name`, often after a look round.
 
     Args:
         panorama: its pixels (H, W, 3) uint8, as they are in the file but for their tint.
@@ -239,8 +242,13 @@ def place_clip(panorama: np.ndarray, name: str, seed: int) -> Clip:
         to = (at[0] + direction[0] * metres, at[1] + direction[1] * metres)
         return to if math.hypot(*to) < roam else None
 
-    start = rng.uniform(-0.4, 0.4, 2) * roam
-    stops = stroll(rng, tuple(start), rng.uniform(-math.pi, math.pi), free_step, 0.25, FRAMES)
+    start, yaw = rng.uniform(-0.4, 0.4, 2) * roam, rng.uniform(-math.pi, math.pi)
+    stops = []
+    if rng.random() < FROM_CENTRE:
+        # As a panorama's own frames are: many directions, one place, no parallax among them.
+        turns = yaw + rng.uniform(-0.9, 0.9, FRAMES // 2)
+        stops = [Stop((0.0, 0.0), turn, rng.normal(0, 0.15)) for turn in turns]
+    stops += stroll(rng, tuple(start), yaw, free_step, 0.25, FRAMES - len(stops))
     eye = EYE_HEIGHT + rng.uniform(-0.3, 0.3)
     poses = [pose_from_yaw_pitch((s.place[0], eye, s.place[1]), s.yaw, s.pitch) for s in stops]
     drawn = [place.draw(pose, fov_y) for pose in poses]
