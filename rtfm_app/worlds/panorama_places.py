@@ -34,8 +34,8 @@ EYE_HEIGHT = 1.6
 ENDLESS = 1e4
 HEIGHT, WIDTH, FRAMES = 144, 256, 16
 SUPERSAMPLING = 2
-ROAM_SHARE, ROAM_METRES = 0.4, (0.5, 2.5)  # how far from the camera's place a walk leads
 FROM_CENTRE = 0.5  # share of clips that look round first
+ROAM_SHARE, ROAM_METRES = 0.4, (0.5, 2.5)  # how far from the camera's place a walk leads
 CENTRE_ROWS, CENTRE_COLUMNS = 512, 1024
 SLACK = 1.05  # a point that much farther than what the camera saw is hidden from it
 
@@ -176,10 +176,8 @@ def layouts() -> dict[str, Layout]:
 
 
 def seen_from_camera(layout: Layout) -> np.ndarray:
-    """Inverse distance (FROM_CENTRE = 0.5  # share of clips that look round first
-CENTRE_ROWS, CENTRE_COLUMNS) of what the photograph shows."""
-    rays = directions(FROM_CENTRE = 0.5  # share of clips that look round first
-CENTRE_ROWS, CENTRE_COLUMNS)
+    """Inverse distance (CENTRE_ROWS, CENTRE_COLUMNS) of what the photograph shows."""
+    rays = directions(CENTRE_ROWS, CENTRE_COLUMNS)
     parts = np.split(rays, 8, axis=1)  # a column's neighbours must not lie behind
     eye = np.array([0.0, EYE_HEIGHT, 0.0])
     return 1 / np.concatenate([layout.cast(eye, part) for part in parts], 1)
