@@ -17,11 +17,10 @@ from torch.nn import functional as F
 
 from .cameras import EpipolarLines, Views, epipolar_lines, rho_of, u_of
 from .layers import Convolution, gelu
-from .matching import APART, GROUPS, PlaneSweep, pairs
-from .own_distance import OWN_CHANNELS, fitting, gathered
+from .matching import APART, GROUPS, PlaneSweep, own_of, pairs
+from .own_distance import OWN_CHANNELS, STEP, fitting, gathered
 from .pointer import (
     BORDER_RAMP,
-    CERTAIN_FROM,
     EDGE_RAMP,
     GIVEN_FIRST,
     OUTSIDE,
@@ -32,6 +31,17 @@ from .pointer import (
     cells,
     decided,
     local_expectation,
+)
+from .settling import (
+    CERTAIN_FROM,
+    CERTAIN_RAMP,
+    SMOOTHED,
+    camera_places,
+    candidates,
+    certainty,
+    imagined_less,
+    meeting,
+    with_parallax,
 )
 
 
@@ -251,7 +261,8 @@ class InferencePointerHead(PointerHead):
         hidden = context[:, :0]
         for refine in self.refinements:
             u, hidden, extra = refine.of_rows(u, context, hidden, feature_rows, lines, dtype)
-        u_quarter = _settled(u, logits, given, lines)
+        around = self._own_coordinate(features, given, lines).reshape(u.shape)
+        u_quarter = torch.lerp(around, u, _trust(u, logits, given, views, lines))
         u_half = _convex_upsample(u_quarter, extra[:, :36])
         u_half = torch.from_numpy(cv2.medianBlur(u_half[0, 0].numpy(), 3))[None, None]
         colours = self.colour_rows.of(images_half, valid_half)
@@ -260,6 +271,14 @@ class InferencePointerHead(PointerHead):
         )
         gate = decided(gate + _doubled(extra[:, 36:]), inside, given)
         return Pointer(logits, sweep_logits, u_quarter, u_half, view_logits, inside, gate)
+
+    def _own_coordinate(self, features: torch.Tensor, given, lines: EpipolarLines):
+        """`settling.own_coordinate` (S,)."""
+        where = places(lines, rho_of(candidates())[:, None])
+        own = own_of(features)[0].float().permute(0, 2, 3, 1).contiguous().numpy()
+        expected, scale = read(own, where).unbind(3)
+        weight = where.inside / (scale.exp_() + STEP) * imagined_less(given)[0, :, None, None]
+        return meeting(where.u - expected, weight)
 
     def _fine_rows(self, features: torch.Tensor):
         """What the refinements and the scorer read."""
@@ -308,20 +327,14 @@ def _doubled(x: torch.Tensor) -> torch.Tensor:
     return F.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False)
 
 
-def _settled(u: torch.Tensor, logits: torch.Tensor, given: torch.Tensor, lines: EpipolarLines):
-    """`pointer._settled` of one target."""
-    share = logits.softmax(1).flatten(2).transpose(1, 2)
-    certain = F.avg_pool1d(share, 9, 1, 4).amax(2).mul(9).clamp(max=1)
-    certain = _doubled(certain.unflatten(1, logits.shape[2:])[:, None])[0, 0].numpy()
+def _trust(u, logits, given: torch.Tensor, views: Views, lines: EpipolarLines) -> torch.Tensor:
+    """`settling.trust` of one target."""
     inside = places(lines, rho_of(u).reshape(1, -1)).inside[:, 0]
-    several = ((inside * given[0, :, None]).sum(0) > 1.5).float().reshape(certain.shape).numpy()
-    alone, together = CERTAIN_FROM
-    trusted_from = alone + (together - alone) * _box(several, 5)
-    trust = np.clip((certain - trusted_from) / 0.4, 0, 1)
-    weight = certain + np.float32(1e-3)
-    plain = u[0, 0].numpy()
-    around = _box(_box(plain * weight, 11), 11) / _box(_box(weight, 11), 11)
-    return torch.from_numpy(around + (plain - around) * trust)[None, None]
+    several = with_parallax(camera_places(views)[0], inside * given[0, :, None])
+    certain = _doubled(certainty(logits))[0, 0].numpy()
+    trust = np.clip((certain - CERTAIN_FROM) / CERTAIN_RAMP, 0, 1)
+    trust *= _box(several.reshape(certain.shape).numpy(), SMOOTHED)
+    return torch.from_numpy(trust)[None, None]
 
 
 def _box(x: np.ndarray, size: int) -> np.ndarray:

@@ -25,6 +25,7 @@ from .fast_transformer import activated as activated_linear
 from .frame_model import FrameModel
 from .layers import Convolution3d
 from .pointer import BORDER_RAMP, EDGE_RAMP, GIVEN_FIRST
+from .settling import CANDIDATES, candidates, imagined_less
 
 
 class NativeTransformer(InferenceTransformer):
@@ -251,6 +252,17 @@ class NativePointerHead(InferencePointerHead):
     kernels: Kernels
 
     rows: NativeRows
+
+    def _own_coordinate(self, features: torch.Tensor, given, lines):
+        if not _fits(features, self.config.width // 4):
+            return super()._own_coordinate(features, given, lines)
+        met = torch.empty(lines.origin.shape[3])
+        fine = self.rows.split(features)[1]
+        self.kernels(
+            "meet", *fine.memory(lines), CANDIDATES, rho_of(candidates()), imagined_less(given)[0],
+            met,
+        )  # fmt: skip
+        return met
 
     def _fine_rows(self, features: torch.Tensor):
         """In two parts where the kernels can read them."""

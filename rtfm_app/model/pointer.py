@@ -21,8 +21,9 @@ from torch.nn import functional as F
 from ..config import ModelConfig
 from .cameras import Views, epipolar_lines, rho_of
 from .layers import Convolution, Linear, gelu
-from .matching import GROUPS, evidence, sample
+from .matching import GROUPS, evidence, own_of, sample
 from .own_distance import OWN_CHANNELS, expected_coordinate, fitting, gathered
+from .settling import settled
 
 BORDER_RAMP = 0.12  # share of a memory picture's half width over which it fades to the next one
 EDGE_RAMP = 0.03  # the same, over which it fades to what is imagined
@@ -31,8 +32,6 @@ EDGE_RAMP = 0.03  # the same, over which it fades to what is imagined
 DECIDED = (3.0, 0.5)
 OUTSIDE = 40.0  # log-odds against a frame that does not show the place; no score outweighs it
 GIVEN_FIRST = 2.0  # a given picture outweighs an imagined one that shows the same by this log-odds
-# Certainty from which a coordinate is used as it is, seen by one memory frame and by several.
-CERTAIN_FROM = (1.0, 0.2)
 # Offsets of the two refinements, in steps between candidates.
 LOCAL_OFFSETS = ((-1.5, -1.0, -0.5, 0.0, 0.5, 1.0, 1.5), (-0.5, -0.25, 0.0, 0.25, 0.5))
 
@@ -179,7 +178,7 @@ class PointerHead(nn.Module):
             u, hidden, extra = refine(u, context, hidden, fine, views, dtype)
         u_quarter = u
         if not self.training:
-            u_quarter = _settled(u_quarter, logits, given, views)
+            u_quarter = settled(u_quarter, logits, own_of(features), given, views)
         u_half = _convex_upsample(u_quarter, extra[:, :36])
         if not self.training:
             u_half = _median(u_half)
@@ -249,40 +248,6 @@ def decided(gate: torch.Tensor, inside: torch.Tensor, given: torch.Tensor) -> to
     factor, shift = DECIDED
     several = (inside * given[:, :, None, None]).sum(1, keepdim=True) > 1.5
     return torch.where(several, gate, gate * factor + shift)
-
-
-def _settled(u: torch.Tensor, logits: torch.Tensor, given: torch.Tensor, views: Views):
-    """Replace uncertain coordinates by the mean of what is around, certain cells counting most: a
-    guess that jumps from token to token bends straight things into waves. Cells that two given
-    memory frames see rest on their agreement and are trusted sooner.
-
-    Args:
-        u: (N, 1, h, w).  logits: (N, D, h / 2, w / 2).
-        given: (N, M), 1 for whole pictures, 0 for keyframes that were partly imagined.
-    """
-    n, _, height, width = u.shape
-    share = logits.softmax(1).flatten(2).transpose(1, 2)
-    certain = F.avg_pool1d(share, 9, 1, 4).amax(2).mul(9).clamp(max=1)
-    certain = certain.unflatten(1, logits.shape[2:])[:, None]
-    certain = F.interpolate(certain, scale_factor=2, mode="bilinear", align_corners=False)
-    _, inside = epipolar_lines(views, height, width).at(rho_of(u).flatten(2)[:, None])
-    several = (
-        ((inside[:, :, 0].float() * given[:, :, None]).sum(1) > 1.5)
-        .float()
-        .reshape(n, 1, height, width)
-    )
-    alone, together = CERTAIN_FROM
-    trusted_from = alone + (together - alone) * _box(several, 5)
-    trust = ((certain - trusted_from) / 0.4).clamp(0, 1)
-    weight = certain + 1e-3
-    around = _box(_box(u * weight, 11), 11) / _box(_box(weight, 11), 11)
-    return torch.lerp(around, u, trust)
-
-
-def _box(x: torch.Tensor, size: int) -> torch.Tensor:
-    """Mean over size x size cells; borders are repeated."""
-    pad = size // 2
-    return F.avg_pool2d(F.pad(x, (pad, pad, pad, pad), mode="replicate"), size, 1)
 
 
 def _median(u: torch.Tensor) -> torch.Tensor:

@@ -179,6 +179,39 @@ void refine_inputs(int frames, int rays, int height, int width, const float *ori
     }
 }
 
+/* settling.meeting of the rays (S) with what the frames expect, each with a weight (M): where they
+ * stand to it at coordinates rho (D), from near to far, until all have met it. */
+void meet(int frames, int rays, int height, int width, const float *origin, const float *step,
+          const float *features, const float *own, int planes, const float *rho,
+          const float *weights, float *u) {
+    Memory memory = {frames, rays, height, width, origin, step, features, own};
+    EACH_UNEVEN for (int s = 0; s < rays; s += W) {
+        vec met = {0}, nearer = {0};
+        ints open = all(0) == 0;
+        for (int d = planes - 1; d >= 0 && any(open); d--) {
+            vec sum = {0}, total = {0};
+            for (int m = 0; m < frames; m++) {
+                Places at = places_of(&memory, m, s, all(rho[d]));
+                at.inside &= open;
+                if (!any(at.inside)) continue;
+                vec expected, scale, seen;
+                read_own(&memory, m, &at, &expected, &scale);
+                vec off = own_coordinate(all(rho[d]), at.depth) - expected;
+                seen = (vec)((ints)(weights[m] / (exp_of(scale) + OWN_STEP)) & at.inside);
+                sum += between(off, -0.3f, 0.3f) * seen;
+                total += seen;
+            }
+            vec off = sum / larger(total, all(1e-6f));
+            ints here = open & (off <= 0) & (total > 1e-5f);
+            vec share = between(off / smaller(off - nearer, all(-1e-9f)), 0, 1);
+            met = chosen(here, smaller((share + (float)d) / (float)(planes - 1), all(1)), met);
+            open &= ~here;
+            nearer = off;
+        }
+        *(vec *)(u + s) = met;
+    }
+}
+
 /* What the scorer sees of each memory frame (M, S, 38) at rho (S): colours (M, rows, columns, 4)
  * with validity, features, hints (S / 4, 8) of the grid of half the size, closeness (M, 2). Also
  * the log of the border's ramp, less OUTSIDE where not valid, and what the frame shows, 1 inside,

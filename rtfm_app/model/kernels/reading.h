@@ -87,12 +87,17 @@ INLINE Feature read_feature(const float *map, int width, const Corners *at, int 
 #define RHO_RATE 6.0f
 #define OWN_STEP 0.02f /* own_distance.STEP */
 
+/* own_distance.expected_coordinate; depth of Places. */
+INLINE vec own_coordinate(vec rho, vec depth) {
+    vec expected = log_of(1 + larger(rho, all(0)) / (depth * RHO_SCALE)) / RHO_RATE;
+    return smaller(expected, all(1.5f));
+}
+
 /* own_distance.fitting, of own distances and scales (W, 2). */
 INLINE void fitting(vec rho, vec depth, const float *own, vec *fit, vec *side) {
     vec distance, scale;
     for (int i = 0; i < W; i++) distance[i] = own[2 * i], scale[i] = own[2 * i + 1];
-    vec expected = log_of(1 + larger(rho, all(0)) / (depth * RHO_SCALE)) / RHO_RATE;
-    vec off = (smaller(expected, all(1.5f)) - distance) / (exp_of(scale) + OWN_STEP);
+    vec off = (own_coordinate(rho, depth) - distance) / (exp_of(scale) + OWN_STEP);
     *fit = exp_of(-absolute(off));
     vec steep = (1 - *fit) / (1 + *fit); /* tanh(|off| / 2) */
     *side = chosen(off < 0, -steep, steep);
@@ -119,5 +124,19 @@ INLINE void read_places(const Memory *memory, int m, const Places *at, int every
         read->features[i] = read_feature(features, memory->width, &corners, i);
         four own = read_four(memory->own + map * 4, memory->width, &corners, i);
         memcpy(read->own + 2 * i, &own, 8);
+    }
+}
+
+/* Own distance of a frame and the logarithm of its scale, where it shows W rays; else 0. */
+INLINE void read_own(const Memory *memory, int m, const Places *at, vec *distance, vec *scale) {
+    Corners corners;
+    const float *map = memory->own + (long)m * memory->height * memory->width * 4;
+    corners_of(at, memory->height, memory->width, &corners);
+    *distance = *scale = all(0);
+    for (int i = 0; i < W; i++) {
+        if (!at->inside[i]) continue;
+        four own = read_four(map, memory->width, &corners, i);
+        (*distance)[i] = own[0];
+        (*scale)[i] = own[1];
     }
 }
