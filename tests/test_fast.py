@@ -16,6 +16,7 @@ from rtfm_app.model.cameras import relative_views
 from rtfm_app.model.fast import best_precision, prepare
 from rtfm_app.model.fast_kernels import SOURCES, WITHOUT, kernels
 from rtfm_app.model.fast_memory import keep_freed_memory
+from rtfm_app.model.fast_narrow import NarrowLinear, narrow_is_faster, narrowed
 from rtfm_app.model.fast_transformer import activated
 from rtfm_app.model.frame_model import FrameModel, Pages
 from rtfm_app.training.data import cameras_of
@@ -79,17 +80,17 @@ def fresh_kernels(tmp_path, monkeypatch):
     kernels.cache_clear()
 
 
-def passes(model, x, flow_time: float, pages=None):
+def passes(model, x, flow_time: float, pages=None, dtype=torch.float32):
     """KV pages of the memory pass and tokens of the denoise pass, in the model's precision."""
     transformer, count = model.transformer, len(x)
     classes = torch.zeros(count, dtype=torch.long)
     modulation = transformer.modulation(torch.full((count,), flow_time), classes)
-    kv, _ = transformer.memory_pass(x, modulation, torch.float32)
+    kv, _ = transformer.memory_pass(x, modulation, dtype)
     prope = None
     if pages is not None:
         generator = torch.Generator().manual_seed(2)
         prope = torch.eye(4) + 0.1 * torch.randn(count, 3, 4, 4, generator=generator)
-    return kv, transformer.denoise_pass(x, modulation, pages, prope, torch.float32)
+    return kv, transformer.denoise_pass(x, modulation, pages, prope, dtype)
 
 
 @pytest.mark.parametrize("count", [1, 2])
@@ -176,6 +177,51 @@ def test_prepared_weights_multiply_as_the_plain_ones_do(plain):
     assert torch.allclose(linear(x).float(), wanted, atol=0.05)
     wanted = torch.nn.functional.gelu(wanted, approximate="tanh")
     assert torch.allclose(activated(linear, x).float(), wanted, atol=0.05)
+
+
+def nearly_all_agree(found, wanted, rounding: float) -> bool:
+    """A half may be rounded either way: that moves a few results by a step."""
+    near = torch.isclose(found, wanted, atol=1e-5, rtol=rounding).float().mean()
+    return near > 0.9 and (found - wanted).norm() < 0.005 * wanted.norm()
+
+
+@pytest.mark.parametrize("most_instructions", ["", "AVX2"])
+@pytest.mark.parametrize("precision", [torch.bfloat16, torch.float32])
+def test_products_of_whole_numbers_agree(plain, monkeypatch, precision, most_instructions):
+    monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", most_instructions)
+    kernels.cache_clear()
+    compiled = kernels(precision)
+    kernels.cache_clear()
+    most = compiled.number("most_weight")
+    assert most or platform.machine() != "x86_64"
+    x = (torch.randn(1, 77, 64) * torch.rand(77, 1)).to(precision)
+    x[0, 5] = 0
+    block = copy.deepcopy(plain.transformer.blocks[1])
+    for linear in (block.qkv, block.out, block.up) if most else ():
+        wanted, exact = narrowed(linear, x[0].float(), most), linear(x.float())
+        linear.__class__ = NarrowLinear
+        linear.use(compiled)
+        found = linear(x).float()
+        rounding = 2e-6 if precision == torch.float32 else 2**-8
+        assert nearly_all_agree(found[0], wanted, rounding)
+        assert 0 < (found - exact).norm() < 0.02 * exact.norm()
+        activated = torch.nn.functional.gelu(wanted, approximate="tanh")
+        found = linear.activated(x).float()[0]
+        assert nearly_all_agree(found, activated, rounding)
+
+
+def test_only_the_best_precision_rounds_to_whole_numbers(plain):
+    compiled = kernels(best_precision(CPU))
+    best = prepare(copy.deepcopy(plain), CPU)
+    rounds = isinstance(best.transformer.blocks[0].up, NarrowLinear)
+    assert rounds is narrow_is_faster(compiled)
+    exact = prepare(copy.deepcopy(plain), CPU, best_precision(CPU))
+    assert not isinstance(exact.transformer.blocks[0].up, NarrowLinear)
+    x = torch.randn(2, 144, 64)
+    for count in (1, 2):
+        wanted = passes(plain, x[:count], 0.3)[1]
+        found = passes(best, x[:count], 0.3, dtype=best.precision)[1]
+        assert (wanted - found).norm() < 0.02 * wanted.norm()
 
 
 def test_freed_memory_may_be_kept_more_than_once():

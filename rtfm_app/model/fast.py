@@ -18,6 +18,7 @@ import torch
 from . import fast_training
 from .fast_cuda import prepare_for_cuda
 from .fast_head import (
+    ActivatedConvolution,
     FeatureRows,
     FusedConvolution,
     InferencePlaneSweep,
@@ -27,6 +28,7 @@ from .fast_head import (
 )
 from .fast_kernels import kernels
 from .fast_memory import keep_freed_memory
+from .fast_narrow import NarrowLinear, narrow_is_faster
 from .fast_native import put_kernels
 from .fast_transformer import InferenceBlock, InferenceTransformer, PackedLinear
 from .frame_model import FrameModel
@@ -82,8 +84,10 @@ def prepare(
     precision: torch.dtype | None = None,
     native: bool = True,
 ) -> FrameModel:
-    """Ready a loaded model for inference on `device`; `precision` None takes the best. On CPUs,
-    `native` has what lies between the matrix products compiled where there is a C compiler."""
+    """Ready a loaded model for inference on `device`; `precision` None takes the best, which on
+    CPUs may be 8 bits for the transformer's products (`fast_narrow`). On CPUs, `native` has what
+    lies between the matrix products compiled where there is a C compiler."""
+    narrow = precision is None
     model = model.eval().requires_grad_(False).to(device)
     precision = precision or best_precision(device)
     for module in model.modules():
@@ -93,13 +97,13 @@ def prepare(
     model.__class__ = InferenceModel
     model.precision = precision
     if device.type == "cpu":
-        _prepare_for_cpu(model, native)
+        _prepare_for_cpu(model, native, narrow)
     if device.type == "cuda":
         prepare_for_cuda(model.transformer, precision)
     return model
 
 
-def _prepare_for_cpu(model: InferenceModel, native: bool) -> None:
+def _prepare_for_cpu(model: InferenceModel, native: bool, narrow: bool) -> None:
     keep_freed_memory()
     gc.collect()
     gc.freeze()  # else Python looks through all of torch once in a while: a frame of 100 ms
@@ -115,23 +119,43 @@ def _prepare_for_cpu(model: InferenceModel, native: bool) -> None:
     for block in model.transformer.blocks:
         assert isinstance(block, Block), block
         block.__class__ = InferenceBlock
-    if model.precision == best_precision(CPU) == torch.bfloat16:
-        _pack(model)
+    for convolution in _activated(model):
+        convolution.__class__ = ActivatedConvolution
+    if torch.backends.mkldnn.is_available():
+        _use_onednn(model)
     compiled = kernels(model.precision) if native else None
-    if compiled is not None:
-        put_kernels(model, compiled)
+    if compiled is None:
+        return
+    put_kernels(model, compiled)
+    if narrow and narrow_is_faster(compiled):
+        for linear in _products(model):
+            linear.__class__ = NarrowLinear
+            linear.use(compiled)
 
 
-def _pack(model: InferenceModel) -> None:
-    """Give oneDNN the weights in its own layout."""
-    for block in model.transformer.blocks:
-        for linear in (block.qkv, block.out, block.up, block.down):
-            linear.__class__ = PackedLinear
-            linear.pack(model.config.tokens)
+def _products(model: InferenceModel) -> list[Linear]:
+    """The products that nearly all of the transformer's time is spent on."""
+    blocks = model.transformer.blocks
+    return [linear for block in blocks for linear in (block.qkv, block.out, block.up, block.down)]
+
+
+def _activated(model: InferenceModel) -> list[ActivatedConvolution]:
+    """The convolutions that are followed by GELU."""
     head = model.pointer_head
     refining = [part for one in head.refinements for part in (one.first, one.second)]
-    for convolution in (*refining, head.score1, head.score2):
-        convolution.__class__ = FusedConvolution
+    return [*refining, head.score1, head.score2, model.sweep.across1]
+
+
+def _use_onednn(model: InferenceModel) -> None:
+    """Give oneDNN the weights in its own layout, and in bf16 GELU too."""
+    fast_bf16 = model.precision == best_precision(CPU) == torch.bfloat16
+    if fast_bf16 or model.precision == torch.float32:
+        for linear in _products(model):
+            linear.__class__ = PackedLinear
+            linear.pack(model.config.tokens)
+    if fast_bf16:
+        for convolution in _activated(model):
+            convolution.__class__ = FusedConvolution
 
 
 class InferenceModel(FrameModel):

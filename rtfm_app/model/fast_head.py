@@ -45,8 +45,18 @@ from .settling import (
 )
 
 
-class FusedConvolution(Convolution):
-    """`Convolution` that can apply GELU on its way out."""
+class ActivatedConvolution(Convolution):
+    """`Convolution` that can apply GELU to its result, and add to it."""
+
+    def activated(self, x: torch.Tensor) -> torch.Tensor:
+        return gelu(self(x))
+
+    def residual(self, x: torch.Tensor) -> torch.Tensor:
+        return self.activated(x).add_(x)
+
+
+class FusedConvolution(ActivatedConvolution):
+    """GELU as part of oneDNN's convolution; worth it in bf16."""
 
     def activated(self, x: torch.Tensor) -> torch.Tensor:
         channels_last = torch.channels_last
@@ -54,12 +64,6 @@ class FusedConvolution(Convolution):
             x.to(memory_format=channels_last), self.weight.to(memory_format=channels_last),
             self.bias, self.padding, self.stride, (1, 1), 1, "gelu", [], "tanh",
         )  # fmt: skip
-
-
-def activated(convolution: Convolution, x: torch.Tensor) -> torch.Tensor:
-    if isinstance(convolution, FusedConvolution):
-        return convolution.activated(x)
-    return gelu(convolution(x))
 
 
 @dataclass(frozen=True)
@@ -215,7 +219,7 @@ class InferencePlaneSweep(PlaneSweep):
         x = F.relu_(self.first(x))
         x = F.relu_(self.second(x)).add_(x)
         x = self.last(F.relu_(self.third(x)).add_(x))
-        correction = self.across2(activated(self.across1, x.flatten(1, 2)))
+        correction = self.across2(self.across1.activated(x.flatten(1, 2)))
         return x[:, 0].float() + correction.float()
 
 
@@ -223,8 +227,7 @@ class InferenceRefinement(Refinement):
     def of_rows(self, u, context, hidden, features: np.ndarray, lines: EpipolarLines, dtype):
         """`forward` of one target; features and own distance in rows (M, h, w, C + 2)."""
         x = self.evidence(u, context, hidden, features, lines, dtype)
-        x = activated(self.first, x)
-        x = activated(self.second, x).add_(x)
+        x = self.second.residual(self.first.activated(x))
         out = self.last(x).float()
         moved = u + torch.tanh(out[:, :1]) * self.reach * self.step
         return moved.clamp(0, 1), x, out[:, 1:]
@@ -308,8 +311,8 @@ class InferencePointerHead(PointerHead):
         hints = hints[0].flatten(1).t().expand(m, -1, -1)
         parts = (colour, sampled, apart, closeness, off, hints, fits)
         x = torch.cat([p.to(dtype) for p in parts], 2)
-        x = activated(self.score1, x.view(m, height, width, -1).permute(0, 3, 1, 2))
-        x = activated(self.score2, x).add_(x)
+        x = self.score1.activated(x.view(m, height, width, -1).permute(0, 3, 1, 2))
+        x = self.score2.residual(x)
         scores = self.score3(x).float()
         inside = ok.reshape(1, m, height, width)
         margin = 1 - torch.maximum(where.x.abs(), where.y.abs())

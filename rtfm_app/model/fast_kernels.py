@@ -28,14 +28,14 @@ FLAGS = ("-O3", "-march=native", "-fno-math-errno", "-fno-trapping-math", "-fPIC
 WITHOUT = {
     "SSE41": ["-mno-avx"],
     "AVX": ["-mno-avx2", "-mno-fma"],
-    "AVX2": ["-mno-avx512f"],
+    "AVX2": ["-mno-avx512f", "-DNO_VNNI"],
     "AVX2_VNNI": ["-mno-avx512f"],
     "AVX2_VNNI_2": ["-mno-avx512f"],
 }
 WITHOUT = {
     "SSE41": ["-mno-avx"],
     "AVX": ["-mno-avx2", "-mno-fma"],
-    "AVX2": ["-mno-avx512f"],
+    "AVX2": ["-mno-avx512f", "-DNO_VNNI"],
     "AVX2_VNNI": ["-mno-avx512f"],
     "AVX2_VNNI_2": ["-mno-avx512f"],
 }
@@ -52,6 +52,10 @@ class Kernels:
 
     def __call__(self, name: str, *arguments: torch.Tensor | int | float | None) -> None:
         self._library[name](*[_passed(argument) for argument in arguments])
+
+    def number(self, name: str) -> int:
+        """What a function without arguments says of the compiled kernels."""
+        return self._library[name]()
 
 
 def _passed(argument: torch.Tensor | int | float | None):
@@ -82,22 +86,16 @@ def kernels(precision: torch.dtype) -> Kernels | None:
         return None
 
 
-def _instructions() -> list[str]:
-    """Whom oneDNN is told to spare the processor's newest instructions, the kernels spare them."""
-    if platform.machine().lower() not in ("x86_64", "amd64"):
-        return []
+def most_instructions() -> str:
+    """The newest instructions that oneDNN may use, by its name for them; empty for all."""
     names = ("ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA")
-    most = next((os.environ[name].upper() for name in names if os.environ.get(name)), "")
-    return WITHOUT.get(most, [])
+    return next((os.environ[name].upper() for name in names if os.environ.get(name)), "")
 
 
 def _instructions() -> list[str]:
     """What oneDNN is told not to use of the processor, the kernels do not use either."""
-    if platform.machine().lower() not in ("x86_64", "amd64"):
-        return []
-    names = ("ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA")
-    most = next((os.environ[name].upper() for name in names if os.environ.get(name)), "")
-    return WITHOUT.get(most, [])
+    on_x86 = platform.machine().lower() in ("x86_64", "amd64")
+    return WITHOUT.get(most_instructions(), []) if on_x86 else []
 
 
 def _key(compiler: str, flags: list[str]) -> str:

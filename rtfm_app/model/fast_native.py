@@ -13,17 +13,17 @@ from torch.nn import functional as F
 
 from .cameras import EpipolarLines, epipolar_lines, rho_of
 from .fast_head import (
+    ActivatedConvolution,
     FeatureRows,
     InferencePlaneSweep,
     InferencePointerHead,
     InferenceRefinement,
-    activated,
 )
 from .fast_kernels import MOST_FRAMES, Kernels
-from .fast_transformer import InferenceTransformer
-from .fast_transformer import activated as activated_linear
+from .fast_narrow import NarrowLinear
+from .fast_transformer import InferenceTransformer, activated
 from .frame_model import FrameModel
-from .layers import Convolution3d
+from .layers import Convolution3d, Linear
 from .pointer import BORDER_RAMP, EDGE_RAMP, GIVEN_FIRST
 from .settling import CANDIDATES, candidates, imagined_less
 
@@ -100,10 +100,37 @@ class _Passing:
         width = dim // self.heads
         self.kernels("join_heads", tokens, self.heads, width, attended, sums, *self.angles, joined)
         self._norm(block.out(joined), m[index, 2], m[index, 4], m[index, 3])
-        change = block.down(activated_linear(block.up, self.y))
+        change = block.down(self._hidden(block.up))
         last = index + 1 == len(self.blocks)
         scale, shift = (None, None) if last else (m[index + 1, 1], m[index + 1, 0])
         self._norm(change, m[index, 5], scale, shift)
+
+    def _hidden(self, up: Linear) -> torch.Tensor:
+        if isinstance(up, NarrowLinear):
+            return up.activated(self.y)
+        if self.kernels.precision == torch.bfloat16:
+            return activated(up, self.y)
+        hidden = up(self.y)
+        self.kernels("gelu", hidden.numel(), None, hidden)
+        return hidden
+
+
+class NativeConvolution(ActivatedConvolution):
+    """GELU in float: oneDNN's takes three times as long."""
+
+    kernels: Kernels
+
+    def activated(self, x: torch.Tensor) -> torch.Tensor:
+        return self._finished(x, None)
+
+    def residual(self, x: torch.Tensor) -> torch.Tensor:
+        return self._finished(x, x)
+
+    def _finished(self, x: torch.Tensor, added: torch.Tensor | None) -> torch.Tensor:
+        result = self(x)
+        dense = [None if one is None else one.permute(0, 2, 3, 1) for one in (added, result)]
+        self.kernels("gelu", result.numel(), *dense)
+        return result
 
 
 @dataclass(frozen=True)
@@ -180,7 +207,7 @@ class NativePlaneSweep(InferencePlaneSweep):
         self.kernels(
             "volume_outputs", planes, rows * columns, volume, change, *filters.last, logits, both
         )
-        correction = self.across2(activated(self.across1, both.permute(0, 3, 1, 2)))
+        correction = self.across2(self.across1.activated(both.permute(0, 3, 1, 2)))
         return logits.add_(correction)
 
     def _filtered(self, convolution: Convolution3d, volume: torch.Tensor) -> torch.Tensor:
@@ -285,8 +312,7 @@ class NativePointerHead(InferencePointerHead):
             torch.from_numpy(colours), _last(self.hint(hidden)), closeness, BORDER_RAMP, EDGE_RAMP,
             x, border, shown,
         )  # fmt: skip
-        x = activated(self.score1, _maps(x, height, width))
-        x = activated(self.score2, x).add_(x)
+        x = self.score2.residual(self.score1.activated(_maps(x, height, width)))
         scores = self.score3(x).permute(0, 2, 3, 1).contiguous()
         bias = (GIVEN_FIRST * given[0] - 4.0 * near).float()
         logits, gate = torch.empty_like(border), torch.empty(1, 1, height, width)
@@ -299,6 +325,7 @@ TWINS = {
     InferencePlaneSweep: NativePlaneSweep,
     InferenceRefinement: NativeRefinement,
     InferencePointerHead: NativePointerHead,
+    ActivatedConvolution: NativeConvolution,
 }
 
 

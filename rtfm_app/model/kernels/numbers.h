@@ -170,3 +170,8 @@ INLINE vec log_of(vec x) {
     y = y * rest * square - floats(power) * 2.12194440e-4f - 0.5f * square;
     return rest + y + floats(power) * 0.693359375f;
 }
+
+/* GELU by tanh. */
+INLINE vec gelu_of(vec x) {
+    return x / (1 + exp_of(-x * (x * x * 0.0713548163f + 1.59576912f)));
+}

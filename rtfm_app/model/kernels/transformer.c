@@ -119,6 +119,15 @@ void exp_rows(int rows, int columns, real *scores, float *sums) {
     }
 }
 
+/* x = GELU(x) (by tanh) + added, unless that is 0; `count` numbers, which divides by 16. */
+void gelu(int count, const real *added, real *x) {
+    EACH for (int i = 0; i < count; i += W) {
+        vec one = gelu_of(take(x + i));
+        if (added) one += take(added + i);
+        keep(x + i, one);
+    }
+}
+
 INLINE void join_one(const real *from, float over, const float *cosine, const float *sine, int n,
                      real *to) {
     float x[n];
