@@ -196,6 +196,7 @@ def test_products_of_whole_numbers_agree(plain, monkeypatch, precision, most_ins
     assert most or platform.machine() != "x86_64"
     x = (torch.randn(1, 77, 64) * torch.rand(77, 1)).to(precision)
     x[0, 5] = 0
+    x[0, 6] *= 1000
     block = copy.deepcopy(plain.transformer.blocks[1])
     for linear in (block.qkv, block.out, block.up) if most else ():
         wanted, exact = narrowed(linear, x[0].float(), most), linear(x.float())
@@ -222,6 +223,18 @@ def test_only_the_best_precision_rounds_to_whole_numbers(plain):
         wanted = passes(plain, x[:count], 0.3)[1]
         found = passes(best, x[:count], 0.3, dtype=best.precision)[1]
         assert (wanted - found).norm() < 0.02 * wanted.norm()
+
+
+@pytest.mark.parametrize("precision", [torch.bfloat16, torch.float32])
+def test_gelu_agrees_however_large_its_input_is(precision):
+    x = torch.cat([torch.linspace(-12, 12, 1008), torch.tensor([-1e6, -300.0, 300.0, 1e6] * 4)])
+    x, added = x.to(precision), torch.ones(1024, dtype=precision)
+    wanted = torch.nn.functional.gelu(x.float(), approximate="tanh")
+    for addition, expected in ((None, wanted), (added, wanted + 1)):
+        found = x.clone()
+        kernels(precision)("gelu", len(found), addition, found)
+        rounding = 1e-5 if precision == torch.float32 else 2**-8
+        torch.testing.assert_close(found.float(), expected, atol=1e-5, rtol=rounding)
 
 
 def test_freed_memory_may_be_kept_more_than_once():

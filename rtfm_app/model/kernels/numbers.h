@@ -173,5 +173,5 @@ INLINE vec log_of(vec x) {
 
 /* GELU by tanh. */
 INLINE vec gelu_of(vec x) {
-    return x / (1 + exp_of(-x * (x * x * 0.0713548163f + 1.59576912f)));
+    return x / (1 + exp_of(smaller(-x * (x * x * 0.0713548163f + 1.59576912f), all(87.0f))));
 }
