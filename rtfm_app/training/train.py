@@ -191,7 +191,7 @@ class Trainer:
 
     def own_losses(self, pool: ClipPool) -> tuple[dict[str, torch.Tensor], int, int]:
         """The same of a step of the frames' own distances; every frame counts as a target."""
-        batch = self.make_batch(pool, Shape(2 * self.config.targets // 4, 2, 2))
+        batch = self.make_batch(pool, Shape(self.config.targets, 1, 1))  # of many places
         losses = self.compute(own_losses_of, batch, self.loss_weights())
         frames = len(batch.targets) + len(batch.memory)
         return losses, frames, FORWARD_AND_BACKWARD * frames * memory_flops(self.model.config)
