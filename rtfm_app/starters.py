@@ -1,7 +1,8 @@
 """Worlds that come with the program. `assets/starters/starters.json` lists them.
 
 An entry: name, title, credit (source and licence), one of `panorama`, `image` or `transforms` (a
-path under `assets/`), `every` for posed pictures. Its thumbnail is `starters/<name>.jpg`.
+path under `assets/`), for posed pictures `every` and `start`. Its thumbnail is
+`starters/<name>.jpg`.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ class Starter:
         kind: "panorama", "image" or "transforms"; `source` is the file of that kind.
         thumbnail: a 512x288 JPEG.
         credit: who made the pictures, and under which licence.
-        every: use every N-th posed picture.
+        every: use every N-th posed picture; start: the walk starts at this one of them.
     """
 
     name: str
@@ -39,6 +40,7 @@ class Starter:
     source: Path
     thumbnail: Path
     every: int = 1
+    start: int = 0
 
 
 def list_starters() -> list[Starter]:
@@ -56,6 +58,7 @@ def _starter(entry: dict) -> Starter:
         source=asset(entry[kind]),
         thumbnail=asset(f"starters/{entry['name']}.jpg"),
         every=entry.get("every", 1),
+        start=entry.get("start", 0),
     )
 
 
@@ -94,6 +97,7 @@ def starter_source(starter: Starter) -> WorldSource:
     elif starter.kind == "image":
         source = world_from_image(starter.source)
     else:
-        source = world_from_transforms(starter.source, TransformsOptions(every=starter.every))
+        options = TransformsOptions(every=starter.every, start=starter.start)
+        source = world_from_transforms(starter.source, options)
     provenance = {**(source.provenance or {}), "starter": starter.name, "credit": starter.credit}
     return replace(source, provenance=provenance)

@@ -309,6 +309,15 @@ def test_y_up_metric_poses_stay_as_they_are(tmp_path):
     assert np.allclose(stored, poses)
 
 
+def test_the_walk_starts_at_the_picture_that_is_asked_for(tmp_path):
+    poses = walk_around()
+    path = write_transforms(tmp_path, poses)
+    source = world_from_transforms(path, TransformsOptions(every=2, start=3))
+    assert np.allclose(source.start_pose, poses[6])
+    with pytest.raises(ValueError, match=f"at most {len(poses[::2]) - 1}"):
+        world_from_transforms(path, TransformsOptions(every=2, start=len(poses)))
+
+
 def test_z_up_is_turned_and_relative_poses_are_kept(tmp_path):
     poses = walk_around(turned=Z_UP)
     source = world_from_transforms(write_transforms(tmp_path, poses))

@@ -62,6 +62,9 @@ def new(
         None, help="With --transforms: use every N-th picture; with --video: seconds between two."
     ),
     limit: int | None = typer.Option(None, "--max", help="… and the most pictures to use."),
+    start: int | None = typer.Option(
+        None, help="With --transforms: which of the used pictures the walk starts at, from 0."
+    ),
     scale: float | None = typer.Option(
         None, help="Metres per unit of --transforms; else times the estimated size."
     ),
@@ -79,8 +82,8 @@ def new(
         raise ValueError("--max and --scale belong to --transforms, --video and --images")
     if every is not None and not posed and video is None:
         raise ValueError("--every belongs to --transforms and --video")
-    if up is not None and not posed:
-        raise ValueError("--up belongs to --transforms")
+    if not posed and (up, start) != (None, None):
+        raise ValueError("--up and --start belong to --transforms")
     if fov is not None and (posed or panorama is not None):
         raise ValueError("--fov belongs to pictures and videos; the others know theirs")
     if surroundings is not None and (unposed or not image):
@@ -100,7 +103,7 @@ def new(
             source = world_from_panorama(panorama)
         else:
             steps = _whole("--every", every)
-            options = TransformsOptions(every=steps, limit=limit, scale=scale, up=_vector(up))
+            options = TransformsOptions(steps, limit, start or 0, scale, _vector(up))
             source = world_from_transforms(transforms, options)
     _write(path, source)
 

@@ -44,11 +44,13 @@ class TransformsOptions:
 
     Attributes:
         every: use every N-th picture; `limit`: then only the first N of those.
+        start: the walk starts at this one of the pictures that are used, counted from 0.
         scale: metres per source unit, None = estimated; `up`: (3,), None = estimated.
     """
 
     every: int = 1
     limit: int | None = None
+    start: int = 0
     scale: float | None = None
     up: tuple[float, float, float] | None = None
 
@@ -57,6 +59,8 @@ class TransformsOptions:
             raise ValueError(f"--every must be 1 or more, got {self.every}")
         if self.limit is not None and self.limit < 1:
             raise ValueError(f"--max must be 1 or more, got {self.limit}")
+        if self.start < 0:
+            raise ValueError(f"--start must be 0 or more, got {self.start}")
         if self.scale is not None and not (math.isfinite(self.scale) and self.scale > 0):
             raise ValueError(f"--scale must be above zero, got {self.scale:g}")
         if self.up is not None and not np.linalg.norm(self.up) > 0:
@@ -77,6 +81,11 @@ def world_from_transforms(
         path = path / "transforms.json"
     document = _read_json(path)
     entries = _selected(document, path, options)
+    if options.start >= len(entries):
+        raise ValueError(
+            f"--start {options.start}: only {len(entries)} pictures of {path} are used; "
+            f"give at most {len(entries) - 1}"
+        )
     pictures = [_posed_picture(path, index, entry) for index, entry in entries]
     _check_files(path, pictures)
     source_to_world = _source_to_world(pictures, options)
@@ -85,7 +94,7 @@ def world_from_transforms(
     return WorldSource(
         frames=_frames(document, pictures, source_to_world),
         count=len(pictures),
-        start_pose=map_pose(source_to_world, pictures[0].camera_to_source),
+        start_pose=map_pose(source_to_world, pictures[options.start].camera_to_source),
         fov_y_radians=2 * math.atan(widest_tan_y(first_lens)),
         source_to_world=source_to_world,
         provenance={
