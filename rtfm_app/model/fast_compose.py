@@ -18,7 +18,7 @@ import torch
 from ..device import HostCopy
 from .cameras import RHO_RATE, RHO_SCALE, Views
 from .fast_kernels import MOST_FRAMES, Kernels, kernels
-from .fast_mirror import Imagined, Mirror, resize
+from .fast_mirror import NOTHING_IMAGINED, Imagined, Mirror, resize
 from .fast_picture import Level, Readable, read_pixels
 from .frame_model import Cameras, Pages, Prediction, compose, nearest_memory
 from .pointer import Pointer
@@ -132,10 +132,10 @@ def _drawn_natively(
         share = share[seen]
     image = torch.empty(height, width, 3, dtype=torch.uint8)
     sights = [sight_of(m) for m in seen]
-    guess = None if imagined is None else imagined.everywhere(compiled, gate, LEAST_SHARE)
+    guess = NOTHING_IMAGINED if imagined is None else imagined.arguments()
     compiled(
         "draw", len(seen), height, width, rho, share, known, *_sight_arrays(sights),
-        guess, LEAST_SHARE, image,
+        LEAST_SHARE, image, *guess,
     )  # fmt: skip
     weights = sums.sum(0).numpy() / np.float32(gate.size)
     return Drawn(image.numpy(), gate, weights)

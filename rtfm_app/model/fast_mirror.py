@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from functools import cached_property
+
 import cv2
 import numpy as np
 import torch
 
 from .cameras import Views
-from .fast_kernels import Kernels
 from .fast_picture import Level, Readable, read_pixels
 from .frame_model import MOST_TINT, Cameras, Pages
 from .mirror import BORDER, PLAIN_RADIANS, SOFT_RADIANS
@@ -93,24 +94,35 @@ def _within(x: np.ndarray) -> np.ndarray:
 
 class Reading:
     """`mirror.read_mirrored` of one picture, (h, w, 4) float32 in 0..255. What lies above the
-    picture is smooth: a quarter of the resolution shows all of it."""
+    picture is smooth: a quarter of the resolution shows all of it.
+
+    Attributes:
+        coarse: the reading at a quarter of the resolution.
+        soft, soften: what lies above the picture and its share, at a quarter of the resolution;
+            None where nothing does.
+    """
 
     def __init__(self, picture: Readable, mirror: Mirror, size: tuple[int, int]):
         self.picture, self.mirror, self.size = picture, mirror, size
         azimuth, relative, half = mirror.angles(size[1] // 4, size[0] // 4)
-        self.soften = np.maximum(relative - half, 0)
-        self.soft = None
+        above = np.maximum(relative - half, 0)
+        self.soft = self.soften = None
         self.coarse = self._sharp(picture.small, azimuth, relative, half)
-        if self.soften.any():
+        if above.any():
             broad = picture.plain
             soft = read_pixels(
                 broad, *mirror.place(azimuth, np.minimum(relative, half), half, broad)
             )
-            plain = _ease(self.soften / PLAIN_RADIANS)[..., None]
+            plain = _ease(above / PLAIN_RADIANS)[..., None]
             soft += (broad.pixels[:1].mean((0, 1)) - soft) * plain
-            soften = _ease(self.soften / SOFT_RADIANS)
+            soften = _ease(above / SOFT_RADIANS)
             self.coarse = cv2.blendLinear(self.coarse, soft, 1 - soften, soften)
-            self.soft, self.soften = resize(soft, size), resize(soften, size)
+            self.soft, self.soften = soft, soften
+
+    @cached_property
+    def _enlarged(self) -> tuple[np.ndarray, np.ndarray]:
+        """`soft` and `soften` at full size."""
+        return resize(self.soft, self.size), resize(self.soften, self.size)
 
     def _sharp(self, level: Level, azimuth, relative, half) -> np.ndarray:
         folded = 2 * np.minimum(np.maximum(relative, -half), half) - relative
@@ -123,10 +135,10 @@ class Reading:
         sharp = self._sharp(level, *self.mirror.angles(height, width, box))
         if self.soft is None:
             return sharp
-        soften = self.soften[box]
+        soft, soften = (one[box] for one in self._enlarged)
         if not soften.any():
             return sharp
-        return cv2.blendLinear(sharp, self.soft[box], 1 - soften, soften)
+        return cv2.blendLinear(sharp, soft, 1 - soften, soften)
 
 
 def _ease(x: np.ndarray) -> np.ndarray:
@@ -141,7 +153,7 @@ class Imagined:
         self, state: torch.Tensor, picture: Readable, level: Level, mirror: Mirror,
         size: tuple[int, int], imagination: float,
     ):  # fmt: skip
-        self.reading, self.level = Reading(picture, mirror, size), level
+        self.reading, self.level, self.size = Reading(picture, mirror, size), level, size
         small = state.shape[-1], state.shape[-2]
         reading_state = resize(self.reading.coarse, small, cv2.INTER_AREA)
         wanted = np.zeros_like(reading_state)
@@ -154,25 +166,30 @@ class Imagined:
         change = broad + imagination * (change - broad)
         self.detail = 1.0 - 0.5 * imagination
         added = change + (1 - self.detail) * reading_state
-        self.added = resize(added.astype(np.float32), size)
+        self.added = added.astype(np.float32)
+
+    @cached_property
+    def _enlarged(self) -> np.ndarray:
+        return resize(self.added, self.size)
 
     def at(self, box: Box) -> np.ndarray:
         return cv2.addWeighted(
-            self.reading.at(self.level, box), self.detail, self.added[box], 1.0, 0.0
+            self.reading.at(self.level, box), self.detail, self._enlarged[box], 1.0, 0.0
         )
 
-    def everywhere(self, compiled: Kernels, gate: np.ndarray, least: float) -> torch.Tensor:
-        """(H, W, 4), in the blocks of pixels where the gate (H, W) leaves at least `least` of it;
-        elsewhere undefined."""
-        height, width = gate.shape
+    def arguments(self) -> tuple:
+        """`Imagined` in kernels/picture.c."""
         reading, pixels = self.reading, self.level.pixels
-        guess = torch.empty(height, width, 4)
         soft = soften = None
+        soft_size = (0, 0)
         if reading.soft is not None:
             soft, soften = (torch.from_numpy(x) for x in (reading.soft, reading.soften))
-        compiled(
-            "imagine", height, width, torch.from_numpy(gate), least,
+            soft_size = soften.shape
+        return (
             reading.mirror.numbers(self.level, self.detail), *pixels.shape[:2],
-            torch.from_numpy(pixels), soften, soft, torch.from_numpy(self.added), guess,
+            torch.from_numpy(pixels), *soft_size, soften, soft, *self.added.shape[:2],
+            torch.from_numpy(self.added),
         )  # fmt: skip
-        return guess
+
+
+NOTHING_IMAGINED = (None, 0, 0, None, 0, 0, None, None, 0, 0, None)

@@ -105,6 +105,15 @@ INLINE four colour_at(const uint8_t *pixels, int w, const Spots *at, int i) {
     return left + (right - left) * at->across[i];
 }
 
+/* Has the memory around W places brought nearer; they lie in a row, or nearly. */
+INLINE void fetch(const uint8_t *pixels, int w, const Spots *at) {
+    for (int i = 0; i < W; i += 8) {
+        const uint8_t *upper = pixels + (long)at->first[i] * 4;
+        __builtin_prefetch(upper);
+        __builtin_prefetch(upper + 4L * w);
+    }
+}
+
 /* Rounds to four bytes, of which the last is nothing. */
 INLINE void put_colour(uint8_t *to, four colour) {
 #ifdef __SSE2__
@@ -186,77 +195,117 @@ INLINE void mirrored_place(const Mirror *m, vec x, float y, vec *px, vec *py) {
     *py = down * m->scale[1] + m->base[1];
 }
 
-/* What is imagined, guess (H, W, 4), where the gate (H, W) leaves at least `least` of it: the
- * mirrored reading of pixels (h, w, 4), softened (0 or (H, W)) towards soft (H, W, 4), times the
- * mirror's detail, plus added (H, W, 4). */
-void imagine(int height, int width, const float *gate, float least, const Mirror *mirror, int h,
-             int w, const uint8_t *pixels, const float *soften, const float *soft,
-             const float *added, float *guess) {
-    EACH for (int y = 0; y < height; y++)
-        for (int x = 0; x < width; x += W) {
-            long at = (long)y * width + x;
-            vec along, px, py, known = *(const vec *)(gate + at);
-            float lowest = 1;
-            for (int i = 0; i < W; i++) lowest = fminf(lowest, known[i]);
-            if (1 - lowest < least) continue;
-            for (int i = 0; i < W; i++) along[i] = x + i;
-            along = ((along * 2 + 1) / (float)width - 1) * mirror->tan_target[0];
-            float up = (1 - (y * 2 + 1.0f) / height) * mirror->tan_target[1];
-            mirrored_place(mirror, along, up, &px, &py);
-            Spots spots;
-            spots_of(px, py, h, w, &spots);
-            for (int i = 0; i < W; i++) {
-                long to = (at + i) * 4;
-                four colour = colour_at(pixels, w, &spots, i);
-                if (soften) colour += (*(const four *)(soft + to) - colour) * soften[at + i];
-                *(four *)(guess + to) = colour * mirror->detail + *(const four *)(added + to);
-            }
-        }
+/* What is imagined: the mirrored reading of pixels (h, w, 4), softened by soften (in soft's size) or,
+ * if that is 0, not softened, towards soft (soft_h, soft_w, 4), times the mirror's detail, plus
+ * added (added_h, added_w, 4). All are enlarged to the picture's size, bilinearly. */
+typedef struct {
+    const Mirror *mirror;
+    int h, w;
+    const uint8_t *pixels;
+    int soft_h, soft_w;
+    const float *soften, *soft;
+    int added_h, added_w;
+    const float *added;
+} Imagined;
+
+INLINE void line_of_fours(const float *map, int w, Column down, four *line) {
+    const four *a = (const four *)map + (long)down.left * w, *b = a + w;
+    for (int x = 0; x < w; x++) line[x] = a[x] + (b[x] - a[x]) * down.across;
 }
 
-/* The picture (H, W, 3) of what is remembered and, where that is less than all, of a guess
- * (H, W, 4) in 0..255, or 0 where there is none. Memory frame m has pixels (h, w, 4), sizes (M, 2);
- * a pixel (x, y) reads it at base + (step * rho + across[x] + down[y]), projected; step (M, 3),
- * across (M, 3, W), down (M, 3, H), base (M, 2). Shares (M, H, W) below `least` are not read. */
+/* Row y of it, in the blocks of W pixels where the gate (width) leaves at least `least` of it. */
+INLINE void imagined_row(const Imagined *from, int y, int height, int width, const float *gate,
+                         float least, const Column *soft_columns, const Column *added_columns,
+                         four *guess) {
+    const Mirror *mirror = from->mirror;
+    four added[from->added_w], soft[from->soft_w];
+    float soften[width];
+    float up = (1 - (y * 2 + 1.0f) / height) * mirror->tan_target[1];
+    line_of_fours(from->added, from->added_w, column_of(y, height, from->added_h), added);
+    if (from->soften) {
+        Column down = column_of(y, height, from->soft_h);
+        line_of_fours(from->soft, from->soft_w, down, soft);
+        enlarged_row(from->soften, from->soft_w, down, soft_columns, width, soften);
+    }
+    for (int x = 0; x < width; x += W) {
+        vec along, px, py, known = *(const vec *)(gate + x);
+        float lowest = 1;
+        for (int i = 0; i < W; i++) lowest = fminf(lowest, known[i]);
+        if (1 - lowest < least) continue;
+        for (int i = 0; i < W; i++) along[i] = x + i;
+        along = ((along * 2 + 1) / (float)width - 1) * mirror->tan_target[0];
+        mirrored_place(mirror, along, up, &px, &py);
+        Spots spots;
+        spots_of(px, py, from->h, from->w, &spots);
+        for (int i = 0; i < W; i++) {
+            four colour = colour_at(from->pixels, from->w, &spots, i);
+            if (from->soften && soften[x + i] > 0) {
+                Column at = soft_columns[x + i];
+                four other = soft[at.left] + (soft[at.left + 1] - soft[at.left]) * at.across;
+                colour += (other - colour) * soften[x + i];
+            }
+            Column at = added_columns[x + i];
+            four more = added[at.left] + (added[at.left + 1] - added[at.left]) * at.across;
+            guess[x + i] = colour * mirror->detail + more;
+        }
+    }
+}
+
+/* The picture (H, W, 3) of what is remembered and, where that is less than all, of what is imagined,
+ * or 0 where there is no mirror. Memory frame m has pixels (h, w, 4), sizes (M, 2); a pixel (x, y)
+ * reads it at base + (step * rho + across[x] + down[y]), projected; step (M, 3), across (M, 3, W),
+ * down (M, 3, H), base (M, 2). Shares (M, H, W) below `least` are not read. From `mirror` on see
+ * `Imagined`. */
 void draw(int frames, int height, int width, const float *rho, const float *share,
           const float *gate, const float *step, const float *across, const float *down,
-          const float *base, const int *sizes, const uint8_t *const *pixels, const float *guess,
-          float least, uint8_t *image) {
+          const float *base, const int *sizes, const uint8_t *const *pixels, float least,
+          uint8_t *image, const Mirror *mirror, int h, int w, const uint8_t *mirrored, int soft_h,
+          int soft_w, const float *soften, const float *soft, int added_h, int added_w,
+          const float *added) {
+    Imagined imagined = {mirror, h,    w,       mirrored, soft_h, soft_w,
+                         soften, soft, added_h, added_w,  added};
+    Column soft_columns[width], added_columns[width];
+    for (int x = 0; mirror && x < width; x++) {
+        if (soften) soft_columns[x] = column_of(x, width, soft_w);
+        added_columns[x] = column_of(x, width, added_w);
+    }
     EACH for (int y = 0; y < height; y++) {
         long row = (long)y * width, plane = (long)height * width;
         float total[width];
-        four read[width];
+        four read[width], guess[width];
+        Spots spots[width / W];
         uint8_t line[width * 3 + 1]; /* a colour is put as four bytes */
         memset(read, 0, sizeof read);
         memset(total, 0, sizeof total);
         for (int m = 0; m < frames; m++) {
             const float *part = share + m * plane + row, *along = across + (long)m * 3 * width;
             const float *at = down + (long)m * 3 * height + y, *s = step + m * 3;
+            int columns = sizes[2 * m + 1];
             for (int x = 0; x < width; x += W) {
                 vec seen = *(const vec *)(part + x), near = *(const vec *)(rho + row + x);
                 seen = (vec)((ints)seen & (seen >= least));
                 if (sum_of(seen) == 0) continue;
+                *(vec *)(total + x) += seen;
                 vec depth = s[2] * near + *(const vec *)(along + 2 * width + x) + at[2 * height];
                 vec over = 1 / larger(depth, all(0.02f));
                 vec right = s[0] * near + *(const vec *)(along + x) + at[0];
                 vec up = s[1] * near + *(const vec *)(along + width + x) + at[height];
-                Spots spots;
                 right = right * over + base[2 * m];
                 up = up * over + base[2 * m + 1];
-                spots_of(right, up, sizes[2 * m], sizes[2 * m + 1], &spots);
-                for (int i = 0; i < W; i++)
-                    if (part[x + i] >= least)
-                        read[x + i] += part[x + i] * colour_at(pixels[m], sizes[2 * m + 1], &spots, i);
-                *(vec *)(total + x) += seen;
+                spots_of(right, up, sizes[2 * m], columns, &spots[x / W]);
+                fetch(pixels[m], columns, &spots[x / W]);
             }
+            for (int x = 0; x < width; x++)
+                if (part[x] >= least)
+                    read[x] += part[x] * colour_at(pixels[m], columns, &spots[x / W], x % W);
         }
+        if (mirror)
+            imagined_row(&imagined, y, height, width, gate + row, least, soft_columns,
+                         added_columns, guess);
         for (int x = 0; x < width; x++) {
             float known = total[x] > 0 ? gate[row + x] : 0;
             four colour = read[x] * (1 / (total[x] > 0 ? total[x] : 1));
-            if (guess && 1 - known >= least) {
-                four other = *(const four *)(guess + (row + x) * 4);
-                colour = other + (colour - other) * known;
-            }
+            if (mirror && 1 - known >= least) colour = guess[x] + (colour - guess[x]) * known;
             put_colour(line + x * 3, colour);
         }
         memcpy(image + row * 3, line, width * 3);
