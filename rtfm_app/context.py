@@ -167,8 +167,9 @@ class PageStore:
         tan_y = tangents(stored.fov_y_radians)[1]
         cameras = cameras_of(stored.camera_to_world[None], np.array([tan_y]), self.device)
         kv, features = self.model.encode(image, (valid > 0.5).float(), cameras)
-        # Soft borders: what is read fades into what is imagined again, without a seam.
-        valid = F.avg_pool2d(valid, 9, 1, 4, count_include_pad=False)
+        if stored.valid is not None:
+            # Soft borders: what is read fades into what is imagined again, without a seam.
+            valid = F.avg_pool2d(valid, 9, 1, 4, count_include_pad=False)
         return Page(
             tuple(layer[0] for layer in kv), features[0], image[0], valid[0], picture,
             stored.camera_to_world, tan_y, self._is_given(frame_id, stored.kind),

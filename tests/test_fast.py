@@ -137,6 +137,19 @@ def remembered(model, count: int):
     return pages, views, cameras_of(target, np.array([TAN]))
 
 
+def test_pages_agree(plain, fast):
+    """Also of a batch of frames, and where parts of them must not be read."""
+    images = torch.rand(2, 3, 144, 256, generator=torch.Generator().manual_seed(4)) * 2 - 1
+    valid = torch.ones(2, 1, 144, 256)
+    valid[1, :, :, 100:] = 0
+    cameras = cameras_of(np.stack([np.eye(4)] * 2), np.full(2, TAN))
+    wanted, found = plain.encode(images, valid, cameras), fast.encode(images, valid, cameras)
+    for a, b in zip(wanted[0], found[0], strict=True):
+        assert torch.allclose(a, b, atol=1e-4)
+    assert wanted[1].std() > 0.1
+    assert torch.allclose(wanted[1], found[1], atol=1e-3)
+
+
 @pytest.mark.parametrize("count", [1, 3])
 def test_pointers_agree(plain, fast, count):
     pages, views, cameras = remembered(plain, count)

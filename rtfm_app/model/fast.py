@@ -30,6 +30,7 @@ from .fast_kernels import kernels
 from .fast_memory import keep_freed_memory
 from .fast_narrow import NarrowLinear, narrow_is_faster
 from .fast_native import put_kernels
+from .fast_pages import InferenceFeatureNet, InferenceOwnDistance
 from .fast_transformer import InferenceBlock, InferenceTransformer, PackedLinear
 from .frame_model import FrameModel
 from .layers import Convolution, Convolution3d, Linear
@@ -119,6 +120,8 @@ def _prepare_for_cpu(model: InferenceModel, native: bool, narrow: bool) -> None:
     for block in model.transformer.blocks:
         assert isinstance(block, Block), block
         block.__class__ = InferenceBlock
+    model.features.__class__ = InferenceFeatureNet
+    model.own_distance.__class__ = InferenceOwnDistance
     for convolution in _activated(model):
         convolution.__class__ = ActivatedConvolution
     if torch.backends.mkldnn.is_available():
@@ -143,7 +146,10 @@ def _activated(model: InferenceModel) -> list[ActivatedConvolution]:
     """The convolutions that are followed by GELU."""
     head = model.pointer_head
     refining = [part for one in head.refinements for part in (one.first, one.second)]
-    return [*refining, head.score1, head.score2, model.sweep.across1]
+    net, own = model.features, model.own_distance
+    encoding = [net.first, net.second, net.third, net.wide1, net.wide2, net.wide3]
+    encoding += [own.first, own.second, own.third]
+    return [*encoding, *refining, head.score1, head.score2, model.sweep.across1]
 
 
 def _use_onednn(model: InferenceModel) -> None:

@@ -45,7 +45,10 @@ class OwnDistance(nn.Module):
         context = context.permute(0, 3, 1, 4, 2, 5).reshape(
             len(tokens), CONTEXT, 4 * rows, 4 * columns
         )
-        x = torch.cat([context, features, F.pixel_unshuffle(images, 4)], 1)
+        return self.convolved(torch.cat([context, features, F.pixel_unshuffle(images, 4)], 1))
+
+    def convolved(self, x: torch.Tensor) -> torch.Tensor:
+        """All inputs in one map (F, C, H / 4, W / 4) to the result of `forward`."""
         x = gelu(self.first(x))
         x = x + gelu(self.second(x))
         x = x + gelu(self.third(x))
