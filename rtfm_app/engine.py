@@ -10,6 +10,7 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
+import cv2
 import numpy as np
 import torch
 from torch.nn import functional as F
@@ -51,6 +52,7 @@ class FrameEngine:
         self._previous: tuple[int, ...] = ()
         self._vain: np.ndarray | None = None
         self._trail: tuple[tuple[np.ndarray, float], ...] = ()
+        self._looked_ahead = 0
 
     @classmethod
     def open(
@@ -193,8 +195,8 @@ class FrameEngine:
                 "confidence": nothing, "attended": tuple(Attended(i, 0.0) for i in ids),
             }  # fmt: skip
         pointer = prediction.pointer
-        gate = torch.from_numpy(drawn.gate)[None, None]
-        remembered = F.interpolate(gate, size=pointer.u.shape[-2:], mode="area")[0, 0]
+        size = pointer.u.shape[-1], pointer.u.shape[-2]
+        remembered = torch.from_numpy(cv2.resize(drawn.gate, size, interpolation=cv2.INTER_AREA))
         certainty = pointer.logits.softmax(1).topk(3, 1).values.sum(1, keepdim=True)
         certainty = F.interpolate(certainty, size=pointer.u.shape[-2:])[0, 0].cpu() * remembered
         lasting = [not self.index.is_imagined(i) for i in ids]
@@ -236,11 +238,11 @@ class FrameEngine:
         if self.pages.missed or len(self._trail) < 2:
             return
         (before, _), (now, fov) = self._trail
-        ids = self._previous
-        for pose in poses_ahead(before, now):
-            ids = self.index.retrieve(pose, fov, settings.memory_frames, ids).ids
-            if self.pages.warm(self._with_anchor(ids, pose)[0]):
-                return
+        self._looked_ahead += 1
+        ahead = poses_ahead(before, now)
+        for pose in ahead[self._looked_ahead % 2 :][:1]:  # near and far in turn
+            ids = self.index.retrieve(pose, fov, settings.memory_frames, self._previous).ids
+            self.pages.warm(self._with_anchor(ids, pose)[0])
 
     def forget(self, frame_id: int) -> None:
         """A frame was deleted from the world."""

@@ -12,8 +12,9 @@ import torch
 
 from rtfm_app.config import ModelConfig
 from rtfm_app.geometry import pose_from_yaw_pitch
-from rtfm_app.model.cameras import relative_views
+from rtfm_app.model.cameras import epipolar_lines, relative_views
 from rtfm_app.model.fast import best_precision, prepare
+from rtfm_app.model.fast_head import lines_of
 from rtfm_app.model.fast_kernels import SOURCES, WITHOUT, kernels
 from rtfm_app.model.fast_memory import keep_freed_memory
 from rtfm_app.model.fast_narrow import NarrowLinear, narrow_is_faster, narrowed
@@ -148,6 +149,13 @@ def test_pages_agree(plain, fast):
         assert torch.allclose(a, b, atol=1e-4)
     assert wanted[1].std() > 0.1
     assert torch.allclose(wanted[1], found[1], atol=1e-3)
+
+
+def test_lines_agree(plain):
+    _, views, _ = remembered(plain, 3)
+    wanted, found = epipolar_lines(views, 36, 64), lines_of(views, 36, 64)
+    torch.testing.assert_close(found.origin, wanted.origin)
+    torch.testing.assert_close(found.step, wanted.step)
 
 
 @pytest.mark.parametrize("count", [1, 3])

@@ -110,7 +110,7 @@ def _prepare_for_cpu(model: InferenceModel, native: bool, narrow: bool) -> None:
     gc.freeze()  # else Python looks through all of torch once in a while: a frame of 100 ms
     cv2.setNumThreads(torch.get_num_threads())  # else OpenCV takes the display's core too
     model.transformer.__class__ = InferenceTransformer
-    model.transformer.remembered = {}
+    model.transformer.remembered, model.transformer.blocks_modulated = {}, {}
     model.sweep.__class__ = InferencePlaneSweep
     model.pointer_head.__class__ = InferencePointerHead
     model.sweep.rows = model.pointer_head.rows = FeatureRows()

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch.nn import functional as F
 
-from .cameras import EpipolarLines, Views, epipolar_lines, rho_of, u_of
+from .cameras import EpipolarLines, Views, rho_of, u_of
 from .layers import Convolution, gelu
 from .matching import APART, GROUPS, PlaneSweep, own_of, pairs
 from .own_distance import OWN_CHANNELS, STEP, fitting, gathered
@@ -64,6 +64,20 @@ class FusedConvolution(ActivatedConvolution):
             x.to(memory_format=channels_last), self.weight.to(memory_format=channels_last),
             self.bias, self.padding, self.stride, (1, 1), 1, "gelu", [], "tanh",
         )  # fmt: skip
+
+
+def lines_of(views: Views, height: int, width: int) -> EpipolarLines:
+    """`epipolar_lines` of one target: rows and columns of its rays are turned apart."""
+    scale = torch.ones(views.count, 3, 1)
+    scale[:, :2, 0] = views.tan_memory[0].reciprocal()
+    rotation = views.memory_from_target[0, :, :3, :3] * scale
+    tan_x, tan_y = views.tan_target[0].tolist()
+    x = torch.arange(1 - width, width, 2) * (tan_x / width)
+    y = torch.arange(height - 1, -height, -2) * (tan_y / height)
+    across = rotation[..., :1] * x - rotation[..., 2:]
+    down = rotation[..., 1:2] * y
+    origin = (across[:, :, None] + down[..., None]).flatten(2)
+    return EpipolarLines(origin[None], (views.memory_from_target[0, :, :3, 3:] * scale)[None])
 
 
 @dataclass(frozen=True)
@@ -259,7 +273,7 @@ class InferencePointerHead(PointerHead):
         candidates = torch.linspace(0, 1, config.planes)
         u = _doubled(local_expectation(logits, candidates))
         context = cells(self.context(tokens), rows, columns, 4).to(dtype)
-        lines = epipolar_lines(views, *u.shape[2:])
+        lines = lines_of(views, *u.shape[2:])
         feature_rows = self._fine_rows(features)
         hidden = context[:, :0]
         for refine in self.refinements:
@@ -291,7 +305,7 @@ class InferencePointerHead(PointerHead):
         """`_score` of features and of colours with validity, in rows (M, h, w, C)."""
         height, width = u.shape[2:]
         m = views.count
-        where = places(epipolar_lines(views, height, width), rho_of(u).reshape(1, -1))
+        where = places(lines_of(views, height, width), rho_of(u).reshape(1, -1))
         sampled = read(features, where)
         fits = torch.stack(own_evidence(sampled, where), -1)[:, 0]
         sampled = sampled[:, 0, :, :-OWN_CHANNELS]

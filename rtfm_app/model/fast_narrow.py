@@ -49,8 +49,10 @@ class NarrowLinear(Linear):
         width, outputs = self.in_features, self.out_features
         x = x.contiguous()
         tokens = x.numel() // width
-        tiles = -(-tokens // self.rows)
-        packed = torch.zeros(tiles * self.rows * width, dtype=torch.int8)
+        whole = tokens % self.rows == 0
+        packed = (torch.empty if whole else torch.zeros)(
+            -(-tokens // self.rows) * self.rows * width, dtype=torch.int8
+        )
         scales = torch.empty(tokens)
         sums = torch.empty(tokens, dtype=torch.int32)
         y = x.new_empty(*x.shape[:-1], outputs)

@@ -6,18 +6,20 @@ are the twins of the parity tests.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import torch
 from torch.nn import functional as F
 
-from .cameras import EpipolarLines, epipolar_lines, rho_of
+from .cameras import EpipolarLines, rho_of
 from .fast_head import (
     ActivatedConvolution,
     FeatureRows,
     InferencePlaneSweep,
     InferencePointerHead,
     InferenceRefinement,
+    lines_of,
 )
 from .fast_kernels import MOST_FRAMES, Kernels
 from .fast_narrow import NarrowLinear
@@ -30,6 +32,12 @@ from .settling import CANDIDATES, candidates, imagined_less
 
 class NativeTransformer(InferenceTransformer):
     kernels: Kernels
+
+    @cached_property
+    def scales(self) -> list[tuple[torch.Tensor, torch.Tensor]]:
+        """Of the queries, divided by sqrt(D / H), and of the keys of every block."""
+        width = self.config.dim // self.config.heads
+        return [(block.q_scale * width**-0.5, block.k_scale) for block in self.blocks]
 
     def memory_pass(self, x, modulation, dtype) -> tuple[tuple[torch.Tensor, ...], torch.Tensor]:
         if len(x) > 1:
@@ -66,7 +74,7 @@ class _Passing:
         self.blocks, self.kernels = transformer.blocks, transformer.kernels
         self.angles = transformer.cos, transformer.sin
         self.x, self.m = x.clone(), transformer._modulations(modulation)
-        self.heads = transformer.config.heads
+        self.heads, self.scales = transformer.config.heads, transformer.scales
         self.y = torch.empty(x.shape, dtype=self.kernels.precision)
         self._norm(None, None, self.m[0, 1], self.m[0, 0])
 
@@ -82,7 +90,7 @@ class _Passing:
         qkv = block.qkv(self.y)
         q = qkv.new_empty(self.heads, tokens, width)
         kv = qkv.new_empty(2, self.heads, frames * tokens, width)
-        scales = block.q_scale * width**-0.5, block.k_scale
+        scales = self.scales[index]
         self.kernels(
             "split_heads", tokens, self.heads, width, qkv, *scales, *self.angles, q, kv[0], kv[1],
             frames * tokens,
@@ -301,7 +309,7 @@ class NativePointerHead(InferencePointerHead):
         if not isinstance(features, SplitRows):
             return super()._score_rows(u, hidden, features, colours, given, views, dtype)
         height, width = u.shape[2:]
-        lines = epipolar_lines(views, height, width)
+        lines = lines_of(views, height, width)
         count, rays = views.count, height * width
         near = torch.log1p(4 * views.memory_from_target[0, :, :3, 3].norm(dim=-1))
         closeness = torch.stack([near, views.memory_from_target[0, :, 2, 2]], -1)

@@ -105,9 +105,14 @@ class InferenceTransformer(Transformer):
         return x[None]
 
     def _modulations(self, modulation: torch.Tensor) -> torch.Tensor:
-        """(depth, 6, D) for one target; see `InferenceBlock`."""
-        m = modulation + torch.stack([block.modulation for block in self.blocks])
-        m[:, (1, 2, 4, 5)] += 1
+        """(depth, 6, D) for one target; see `InferenceBlock`. Remembered as `modulation` is."""
+        known, m = self.blocks_modulated.get(id(modulation), (None, None))
+        if known is not modulation:
+            m = modulation + torch.stack([block.modulation for block in self.blocks])
+            m[:, (1, 2, 4, 5)] += 1
+            if len(self.blocks_modulated) >= REMEMBERED_TIMES:
+                self.blocks_modulated.clear()
+            self.blocks_modulated[id(modulation)] = modulation, m
         return m
 
 
