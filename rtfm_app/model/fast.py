@@ -16,11 +16,10 @@ import cv2
 import torch
 
 from . import fast_training
+from .fast_convolution import ActivatedConvolution, FusedConvolution
 from .fast_cuda import prepare_for_cuda
 from .fast_head import (
-    ActivatedConvolution,
     FeatureRows,
-    FusedConvolution,
     InferencePlaneSweep,
     InferencePointerHead,
     InferenceRefinement,

@@ -16,7 +16,6 @@ import torch
 from torch.nn import functional as F
 
 from .cameras import EpipolarLines, Views, rho_of, u_of
-from .layers import Convolution, gelu
 from .matching import APART, GROUPS, PlaneSweep, own_of, pairs
 from .own_distance import OWN_CHANNELS, STEP, fitting, gathered
 from .pointer import (
@@ -43,27 +42,6 @@ from .settling import (
     meeting,
     with_parallax,
 )
-
-
-class ActivatedConvolution(Convolution):
-    """`Convolution` that can apply GELU to its result, and add to it."""
-
-    def activated(self, x: torch.Tensor) -> torch.Tensor:
-        return gelu(self(x))
-
-    def residual(self, x: torch.Tensor) -> torch.Tensor:
-        return self.activated(x).add_(x)
-
-
-class FusedConvolution(ActivatedConvolution):
-    """GELU as part of oneDNN's convolution; worth it in bf16."""
-
-    def activated(self, x: torch.Tensor) -> torch.Tensor:
-        channels_last = torch.channels_last
-        return torch.ops.mkldnn._convolution_pointwise(
-            x.to(memory_format=channels_last), self.weight.to(memory_format=channels_last),
-            self.bias, self.padding, self.stride, (1, 1), 1, "gelu", [], "tanh",
-        )  # fmt: skip
 
 
 def lines_of(views: Views, height: int, width: int) -> EpipolarLines:
@@ -239,12 +217,13 @@ class InferencePlaneSweep(PlaneSweep):
 
 class InferenceRefinement(Refinement):
     def of_rows(self, u, context, hidden, features: np.ndarray, lines: EpipolarLines, dtype):
-        """`forward` of one target; features and own distance in rows (M, h, w, C + 2)."""
+        """`forward` of one target; features and own distance in rows (M, h, w, C + 2). The last
+        result is all that the convolutions said."""
         x = self.evidence(u, context, hidden, features, lines, dtype)
         x = self.second.residual(self.first.activated(x))
         out = self.last(x).float()
         moved = u + torch.tanh(out[:, :1]) * self.reach * self.step
-        return moved.clamp(0, 1), x, out[:, 1:]
+        return moved.clamp(0, 1), x, out
 
     def evidence(self, u, context, hidden, features, lines, dtype) -> torch.Tensor:
         """What the convolutions see, (1, channels, h, w)."""
@@ -270,24 +249,32 @@ class InferencePointerHead(PointerHead):
         config = self.config
         rows, columns = config.tokens_shape
         logits = sweep_logits + cells(self.coarse(tokens), rows, columns, 2).float()
-        candidates = torch.linspace(0, 1, config.planes)
-        u = _doubled(local_expectation(logits, candidates))
+        u, certain = map(_doubled, self._expected(logits))
         context = cells(self.context(tokens), rows, columns, 4).to(dtype)
         lines = lines_of(views, *u.shape[2:])
         feature_rows = self._fine_rows(features)
         hidden = context[:, :0]
         for refine in self.refinements:
-            u, hidden, extra = refine.of_rows(u, context, hidden, feature_rows, lines, dtype)
+            u, hidden, out = refine.of_rows(u, context, hidden, feature_rows, lines, dtype)
         around = self._own_coordinate(features, given, lines).reshape(u.shape)
-        u_quarter = torch.lerp(around, u, _trust(u, logits, given, views, lines))
-        u_half = _convex_upsample(u_quarter, extra[:, :36])
+        u_quarter = torch.lerp(around, u, _trust(u, certain, given, views, lines))
+        u_half = self._upsampled(u_quarter, out)
         u_half = torch.from_numpy(cv2.medianBlur(u_half[0, 0].numpy(), 3))[None, None]
         colours = self.colour_rows.of(images_half, valid_half)
         view_logits, inside, gate = self._score_rows(
             u_half, hidden, feature_rows, colours, given, views, dtype
         )
-        gate = decided(gate + _doubled(extra[:, 36:]), inside, given)
+        gate = decided(gate + _doubled(out[:, 37:]), inside, given)
         return Pointer(logits, sweep_logits, u_quarter, u_half, view_logits, inside, gate)
+
+    def _expected(self, logits: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Expected candidate and certainty, (1, 1, h, w) each."""
+        candidates = torch.linspace(0, 1, self.config.planes)
+        return local_expectation(logits, candidates), certainty(logits)
+
+    def _upsampled(self, u: torch.Tensor, out: torch.Tensor) -> torch.Tensor:
+        """u (1, 1, 2 h, 2 w) by what a refinement said (1, 38, h, w)."""
+        return _convex_upsample(u, out[:, 1:37])
 
     def _own_coordinate(self, features: torch.Tensor, given, lines: EpipolarLines):
         """`settling.own_coordinate` (S,)."""
@@ -344,11 +331,11 @@ def _doubled(x: torch.Tensor) -> torch.Tensor:
     return F.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False)
 
 
-def _trust(u, logits, given: torch.Tensor, views: Views, lines: EpipolarLines) -> torch.Tensor:
-    """`settling.trust` of one target."""
+def _trust(u, certain, given: torch.Tensor, views: Views, lines: EpipolarLines) -> torch.Tensor:
+    """`settling.trust` of one target; u and `certain` (1, 1, h, w)."""
     inside = places(lines, rho_of(u).reshape(1, -1)).inside[:, 0]
     several = with_parallax(camera_places(views)[0], inside * given[0, :, None])
-    certain = _doubled(certainty(logits))[0, 0].numpy()
+    certain = certain[0, 0].numpy()
     trust = np.clip((certain - CERTAIN_FROM) / CERTAIN_RAMP, 0, 1)
     trust *= _box(several.reshape(certain.shape).numpy(), SMOOTHED)
     return torch.from_numpy(trust)[None, None]

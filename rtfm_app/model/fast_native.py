@@ -13,8 +13,8 @@ import torch
 from torch.nn import functional as F
 
 from .cameras import EpipolarLines, rho_of
+from .fast_convolution import ActivatedConvolution, NativeConvolution
 from .fast_head import (
-    ActivatedConvolution,
     FeatureRows,
     InferencePlaneSweep,
     InferencePointerHead,
@@ -121,24 +121,6 @@ class _Passing:
         hidden = up(self.y)
         self.kernels("gelu", hidden.numel(), None, hidden)
         return hidden
-
-
-class NativeConvolution(ActivatedConvolution):
-    """GELU in float: oneDNN's takes three times as long."""
-
-    kernels: Kernels
-
-    def activated(self, x: torch.Tensor) -> torch.Tensor:
-        return self._finished(x, None)
-
-    def residual(self, x: torch.Tensor) -> torch.Tensor:
-        return self._finished(x, x)
-
-    def _finished(self, x: torch.Tensor, added: torch.Tensor | None) -> torch.Tensor:
-        result = self(x)
-        dense = [None if one is None else one.permute(0, 2, 3, 1) for one in (added, result)]
-        self.kernels("gelu", result.numel(), *dense)
-        return result
 
 
 @dataclass(frozen=True)
@@ -287,6 +269,21 @@ class NativePointerHead(InferencePointerHead):
     kernels: Kernels
 
     rows: NativeRows
+
+    def _expected(self, logits: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        _, planes, rows, columns = logits.shape
+        if columns % 16:
+            return super()._expected(logits)
+        u, certain = torch.empty(2, 1, 1, rows, columns).unbind(0)
+        self.kernels("expect", planes, rows * columns, logits.contiguous(), u, certain)
+        return u, certain
+
+    def _upsampled(self, u: torch.Tensor, out: torch.Tensor) -> torch.Tensor:
+        _, outputs, height, width = out.shape
+        rows = out.permute(0, 2, 3, 1).contiguous()
+        fine = torch.empty(1, 1, 2 * height, 2 * width)
+        self.kernels("upsample", height, width, u.contiguous(), outputs, 1, rows, fine)
+        return fine
 
     def _own_coordinate(self, features: torch.Tensor, given, lines):
         if not _fits(features, self.config.width // 4):
