@@ -27,8 +27,8 @@ from .settling import settled
 
 BORDER_RAMP = 0.12  # share of a memory picture's half width over which it fades to the next one
 EDGE_RAMP = 0.03  # the same, over which it fades to what is imagined
-# Where fewer than two given pictures show a place, the gate decides instead of mixing (factor and
-# shift of its logit): half of one guess and half of another look like a ghost.
+# The gate decides (factor and shift of its logit) instead of mixing: half of what is remembered and
+# half of what is imagined look like a ghost.
 DECIDED = (3.0, 0.5)
 OUTSIDE = 40.0  # log-odds against a frame that does not show the place; no score outweighs it
 GIVEN_FIRST = 2.0  # a given picture outweighs an imagined one that shows the same by this log-odds
@@ -189,7 +189,7 @@ class PointerHead(nn.Module):
             extra[:, 36:], scale_factor=2, mode="bilinear", align_corners=False
         )
         if not self.training:
-            gate = decided(gate, inside, given)
+            gate = decided(gate)
         return Pointer(logits, sweep_logits, u_quarter, u_half, view_logits, inside, gate)
 
     def _silence(self, logits: torch.Tensor) -> torch.Tensor:
@@ -242,12 +242,10 @@ class PointerHead(nn.Module):
         return view_logits, inside_map, gate
 
 
-def decided(gate: torch.Tensor, inside: torch.Tensor, given: torch.Tensor) -> torch.Tensor:
-    """Gate logits (N, 1, h, w), sharpened where `inside` (N, M, h, w) counts fewer than two frames
-    that are `given` (N, M)."""
+def decided(gate: torch.Tensor) -> torch.Tensor:
+    """Gate logits, sharpened."""
     factor, shift = DECIDED
-    several = (inside * given[:, :, None, None]).sum(1, keepdim=True) > 1.5
-    return torch.where(several, gate, gate * factor + shift)
+    return gate * factor + shift
 
 
 def _median(u: torch.Tensor) -> torch.Tensor:
