@@ -264,7 +264,7 @@ class InferencePointerHead(PointerHead):
         view_logits, inside, gate = self._score_rows(
             u_half, hidden, feature_rows, colours, given, views, dtype
         )
-        gate = decided(gate + _doubled(out[:, 37:]), inside, given)
+        gate = decided(gate + _doubled(out[:, 37:]))
         return Pointer(logits, sweep_logits, u_quarter, u_half, view_logits, inside, gate)
 
     def _expected(self, logits: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
