@@ -47,7 +47,13 @@ void narrow(int tokens, int width, const real *x, int8_t *packed, float *scales,
             ints rounded = (ints)(take(row + k) * times + magic) - 0x4b400000;
             int8_t bytes[W];
             sum += rounded;
+#if W == 8 && defined __AVX2__
+            __m128i low = _mm256_castsi256_si128((__m256i)rounded), narrower;
+            narrower = _mm_packs_epi32(low, _mm256_extracti128_si256((__m256i)rounded, 1));
+            _mm_storel_epi64((__m128i *)bytes, _mm_packs_epi16(narrower, narrower));
+#else
             for (int i = 0; i < W; i++) bytes[i] = rounded[i];
+#endif
             for (int i = 0; i < W; i += 4) memcpy(to + (long)(k + i) * ROWS, bytes + i, 4);
         }
         scales[t] = highest / 127;

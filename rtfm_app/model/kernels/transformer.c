@@ -32,31 +32,48 @@ void residual_norm(int tokens, int dim, float *x, const real *change, const floa
     }
 }
 
-/* The last half of n numbers turned by angles with n / 4 cosines and sines. */
-INLINE void turn(float *x, int n, const float *cosine, const float *sine, float sign) {
-    float *a = x + n / 2, *b = a + n / 4;
-    for (int i = 0; i < n / 4; i++) {
-        float from_a = a[i], from_b = b[i], s = sign * sine[i];
-        a[i] = from_a * cosine[i] - from_b * s;
-        b[i] = from_b * cosine[i] + from_a * s;
+/* n numbers times a number and, unless it is 0, a scale (n); the last half turned by angles with
+ * n / 4 cosines and sines, backwards if `sign` is -1. */
+INLINE void turn(const real *from, float times, const float *scale, const float *cosine,
+                 const float *sine, float sign, int n, real *to) {
+    float x[n];
+    if (n % (4 * W)) {
+        for (int i = 0; i < n; i++) x[i] = get(from[i]) * times * (scale ? scale[i] : 1);
+        for (int i = 0; i < n / 2; i++) to[i] = put(x[i]);
+        for (int i = 0; i < n / 4; i++) {
+            float a = x[n / 2 + i], b = x[3 * n / 4 + i], s = sign * sine[i];
+            to[n / 2 + i] = put(a * cosine[i] - b * s);
+            to[3 * n / 4 + i] = put(b * cosine[i] + a * s);
+        }
+        return;
+    }
+    for (int i = 0; i < n; i += W) {
+        vec one = take(from + i) * times;
+        if (scale) one *= *(const vec *)(scale + i);
+        *(vec *)(x + i) = one;
+    }
+    for (int i = 0; i < n / 2; i += W) keep(to + i, *(vec *)(x + i));
+    for (int i = 0; i < n / 4; i += W) {
+        vec a = *(vec *)(x + n / 2 + i), b = *(vec *)(x + 3 * n / 4 + i);
+        vec c = *(const vec *)(cosine + i), s = *(const vec *)(sine + i) * sign;
+        keep(to + n / 2 + i, a * c - b * s);
+        keep(to + 3 * n / 4 + i, b * c + a * s);
     }
 }
 
 INLINE void split_one(const real *from, const float *scale, const float *cosine,
                       const float *sine, int n, real *to) {
-    float x[n], squares = 0;
-    for (int i = 0; i < n; i++) x[i] = get(from[i]);
+    float times = 1;
     if (scale) {
-        for (int i = 0; i < n; i++) squares += x[i] * x[i];
-        float inverse = 1 / sqrtf(squares / n + 1.1920929e-7f);
-        for (int i = 0; i < n; i++) x[i] *= inverse * scale[i];
+        vec squares = {0};
+        for (int i = 0; i < n; i += W) squares += take(from + i) * take(from + i);
+        times = 1 / sqrtf(sum_of(squares) / n + 1.1920929e-7f);
     }
-    turn(x, n, cosine, sine, 1);
-    for (int i = 0; i < n; i++) to[i] = put(x[i]);
+    turn(from, times, scale, cosine, sine, 1, n, to);
 }
 
 /* qkv (T, 3, H, n) -> q (H, T, n), k and v (H, stride, n): RMS norm of q and k, RoPE. cosines and
- * sines (T, n / 4). */
+ * sines (T, n / 4); n divides by 16. */
 void split_heads(int tokens, int heads, int n, const real *qkv, const float *q_scale,
                  const float *k_scale, const float *cosines, const float *sines, real *q, real *k,
                  real *v, int stride) {
@@ -128,14 +145,6 @@ void gelu(int count, const real *added, real *x) {
     }
 }
 
-INLINE void join_one(const real *from, float over, const float *cosine, const float *sine, int n,
-                     real *to) {
-    float x[n];
-    for (int i = 0; i < n; i++) x[i] = get(from[i]) * over;
-    turn(x, n, cosine, sine, -1);
-    for (int i = 0; i < n; i++) to[i] = put(x[i]);
-}
-
 /* attended (H, T, n), sums (H, T) -> joined (T, H, n): divided by the sums, turned back. */
 void join_heads(int tokens, int heads, int n, const real *attended, const float *sums,
                 const float *cosines, const float *sines, real *joined) {
@@ -144,8 +153,8 @@ void join_heads(int tokens, int heads, int n, const real *attended, const float 
         for (int h = 0; h < heads; h++) {
             long from = (long)h * tokens + t, to = ((long)t * heads + h) * n;
             float over = 1 / sums[from];
-            if (n == 64) join_one(attended + from * 64, over, cosine, sine, 64, joined + to);
-            else join_one(attended + from * n, over, cosine, sine, n, joined + to);
+            if (n == 64) turn(attended + from * 64, over, 0, cosine, sine, -1, 64, joined + to);
+            else turn(attended + from * n, over, 0, cosine, sine, -1, n, joined + to);
         }
     }
 }
