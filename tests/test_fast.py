@@ -108,6 +108,23 @@ def test_transformers_agree(plain, fast, count):
     assert torch.allclose(wanted, found, atol=1e-4)
 
 
+def test_sizes_that_vectors_do_not_divide():
+    torch.manual_seed(6)
+    model = PlainModel(replace(TINY, dim=48, depth=2)).eval().requires_grad_(False)
+    for parameter in model.parameters():
+        parameter.data += 0.02 * torch.randn_like(parameter)
+    x = torch.randn(1, 144, 48)
+    kv, _ = passes(model, x, 0.3)
+    pages = tuple(layer[:, None].repeat(1, 3, 1, 1, 1, 1) for layer in kv)
+    wanted = passes(model, x, 0.3, pages)[1]
+    exact = prepare(copy.deepcopy(model), CPU, torch.float32)
+    assert torch.allclose(wanted, passes(exact, x, 0.3, pages)[1], atol=1e-4)
+    best = prepare(copy.deepcopy(model), CPU)
+    pages = tuple(layer.to(best.precision) for layer in pages)
+    found = passes(best, x, 0.3, pages, best.precision)[1]
+    assert (wanted - found).norm() < 0.03 * wanted.norm()
+
+
 def test_remembered_flow_times_are_not_mixed_up(plain, fast):
     x = torch.randn(1, 144, 64)
     for flow_time in (0.0, 0.5, 0.0):

@@ -130,7 +130,7 @@ def _prepare_for_cpu(model: InferenceModel, native: bool, narrow: bool) -> None:
         return
     put_kernels(model, compiled)
     if narrow and narrow_is_faster(compiled):
-        for linear in _products(model):
+        for linear in filter(NarrowLinear.fits, _products(model)):
             linear.__class__ = NarrowLinear
             linear.use(compiled)
 

@@ -26,8 +26,14 @@ class NarrowLinear(Linear):
 
     kernels: Kernels
 
+    @staticmethod
+    def fits(linear: Linear) -> bool:
+        """Whether the kernels can take its place."""
+        return linear.out_features % 32 == 0 and linear.in_features % 16 == 0
+
     def use(self, kernels: Kernels) -> None:
-        """Prepare for these kernels. Outputs must divide by 32, inputs by 16."""
+        """Prepare for these kernels."""
+        assert self.fits(self), self
         self.kernels = kernels
         self.rows = kernels.number("rows_at_once")
         lanes, most = kernels.number("lanes"), kernels.number("most_weight")

@@ -66,14 +66,17 @@ INLINE void split_one(const real *from, const float *scale, const float *cosine,
     float times = 1;
     if (scale) {
         vec squares = {0};
-        for (int i = 0; i < n; i += W) squares += take(from + i) * take(from + i);
-        times = 1 / sqrtf(sum_of(squares) / n + 1.1920929e-7f);
+        int i = 0;
+        for (; i + W <= n; i += W) squares += take(from + i) * take(from + i);
+        float sum = sum_of(squares);
+        for (; i < n; i++) sum += get(from[i]) * get(from[i]);
+        times = 1 / sqrtf(sum / n + 1.1920929e-7f);
     }
     turn(from, times, scale, cosine, sine, 1, n, to);
 }
 
 /* qkv (T, 3, H, n) -> q (H, T, n), k and v (H, stride, n): RMS norm of q and k, RoPE. cosines and
- * sines (T, n / 4); n divides by 16. */
+ * sines (T, n / 4). */
 void split_heads(int tokens, int heads, int n, const real *qkv, const float *q_scale,
                  const float *k_scale, const float *cosines, const float *sines, real *q, real *k,
                  real *v, int stride) {
