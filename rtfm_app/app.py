@@ -6,6 +6,7 @@ The loop never waits for the model, which lives in the worker process. Nothing h
 from __future__ import annotations
 
 import contextlib
+import gc
 import signal
 import threading
 import time
@@ -18,6 +19,7 @@ from .display.catalogue import Catalogue
 from .display.clipboard import Clipboard
 from .display.frame_view import FrameView
 from .display.interface import Interface
+from .display.measurements import Moment
 from .display.window import Window
 from .gamepad import Gamepad
 from .input import Controls, InputState
@@ -139,8 +141,10 @@ class App:
 
     def run(self, exit_after_s: float | None, scripted_world: bool, on_frame) -> int:
         """The loop (module docstring); returns the exit code."""
+        gc.freeze()  # what was made until here stays: collections while walking need not look at it
         while not self.window.should_close:
-            started = time.perf_counter()
+            begun = Moment.now()
+            started = begun.wall_s
             self.window.poll()
             controls = self._controls(started)
             self._move(controls, started)
@@ -149,9 +153,9 @@ class App:
             self.controller.receive()
             self._take()
             if self._draws_now(started):
-                drawing = time.perf_counter()
+                ready = Moment.now() - begun
                 self._draw()
-                self._measure(started, drawing, time.perf_counter(), controls)
+                self._measure(started, ready, controls)
             if on_frame is not None:
                 on_frame(self)
             if exit_after_s is not None and self._is_over(exit_after_s, scripted_world):
@@ -266,13 +270,16 @@ class App:
             window.capture(False)
         self.desk.carry_out(requests + self.desk.chosen())
 
-    def _measure(self, started: float, drawing: float, swapped: float, controls: Controls) -> None:
-        measured = self.state.measured
+    def _measure(self, started: float, ready: Moment, controls: Controls) -> None:
+        """`ready`: from the begin of the display frame until it was drawn."""
+        measured, swapped = self.state.measured, time.perf_counter()
         interval = swapped - self._last_swap
         if interval < RESTING_INTERVAL_S or started - self._last_swap < RESTING_INTERVAL_S / 2:
             measured.display.add(interval * 1e3)
-        uploading, self.view.upload_s = self.view.upload_s, 0.0
-        measured.outside_gl.add((drawing - started - uploading + self.interface.python_s) * 1e3)
+        own = ready - self.view.uploading + self.interface.laying_out
+        self.view.uploading = Moment()
+        measured.outside_gl.add(own.wall_s * 1e3)
+        measured.outside_gl_cpu.add(own.cpu_s * 1e3)
         if controls.newest_event:
             measured.warp.add((swapped - controls.newest_event) * 1e3)
         taken = self.state.taken
@@ -318,6 +325,7 @@ class App:
             self.interface.release()
             self.view.release()
             self.window.close()
+            gc.unfreeze()
 
 
 BACKGROUND = (0.055, 0.062, 0.075)

@@ -53,6 +53,7 @@ def _numbers(app: App) -> dict[str, float]:
         "display_ms_p50": measured.display.percentile(50),
         "display_ms_p99": measured.display.percentile(99),
         "outside_gl_ms_p99": measured.outside_gl.percentile(99),
+        "outside_gl_cpu_ms_p99": measured.outside_gl_cpu.percentile(99),
         "latency_warped_ms_p50": measured.warp.percentile(50),
         "latency_warped_ms_p90": measured.warp.percentile(90),
         "latency_warped_ms_max": measured.warp.highest(),

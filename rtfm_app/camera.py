@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 
 import numpy as np
 
@@ -105,11 +106,10 @@ class Surroundings:
     def of_frame(cls, frame: Frame, most: int = 2304) -> Surroundings:
         """Points of a frame, thinned to about `most`, the far and the unsure left out."""
         rows, columns = frame.inverse_depth.shape
-        rays = pixel_rays(rows, columns, frame.fov_y_radians)
         stride = max(1, int(math.sqrt(rows * columns / most)))
+        rays = _thinned_rays(rows, columns, frame.fov_y_radians, stride)
         inverse = frame.inverse_depth[::stride, ::stride].reshape(-1)
         confidence = frame.confidence[::stride, ::stride].reshape(-1)
-        rays = rays[::stride, ::stride].reshape(-1, 3)
         near = np.isfinite(inverse) & (inverse > 1 / FARTHEST) & (confidence > MIN_CONFIDENCE)
         points = rays[near] / inverse[near, None]
         pose = frame.camera_to_world
@@ -120,6 +120,14 @@ class Surroundings:
             confidence=confidence[near],
             looking=forward / length if length > 1e-6 else np.zeros(3),
         )
+
+
+@lru_cache(maxsize=2)
+def _thinned_rays(rows: int, columns: int, fov_y_radians: float, stride: int) -> np.ndarray:
+    """(N, 3): `pixel_rays` of every stride-th row and column; the same for frame after frame."""
+    rays = pixel_rays(rows, columns, fov_y_radians)[::stride, ::stride].reshape(-1, 3)
+    rays.flags.writeable = False
+    return rays
 
 
 def step(
@@ -189,21 +197,16 @@ def clearance(state: CameraState, wanted: np.ndarray, surroundings: Surroundings
     if direction @ surroundings.looking < 0.5:
         return 1.0
     offset = surroundings.points - state.position
-    ahead = offset @ direction
-    sideways = _sideways(offset, ahead, direction)
+    ahead, height = offset @ direction, offset[:, 1]
     feet = (state.eye_height or EYE_HEIGHT) - STEP_HEIGHT
-    in_the_way = (
-        (ahead > 0.02)
-        & (ahead < 4.0)
-        & (sideways < BODY_RADIUS)
-        & (offset[:, 1] > -feet)
-        & (offset[:, 1] < 0.2)
-    )
-    trusted = in_the_way & (surroundings.confidence > MIN_CONFIDENCE)
-    if int(trusted.sum()) < MIN_POINTS:
+    near = (ahead > 0.02) & (ahead < 4.0) & (height > -feet) & (height < 0.2)
+    (chosen,) = (near & (surroundings.confidence > MIN_CONFIDENCE)).nonzero()
+    chosen = chosen[_sideways(offset[chosen], ahead[chosen], direction) < BODY_RADIUS]
+    if len(chosen) < MIN_POINTS:
         return 1.0
-    distance = float(np.percentile(ahead[trusted], 10))
-    sure = float(surroundings.confidence[trusted].mean())
+    tenth = len(chosen) // 10
+    distance = float(np.partition(ahead[chosen], tenth)[tenth])
+    sure = float(surroundings.confidence[chosen].mean())
     free = min(max((distance - STOP_DISTANCE) / (SLOW_DISTANCE - STOP_DISTANCE), 0.0), 1.0)
     sure = min(max((sure - MIN_CONFIDENCE) / (0.6 - MIN_CONFIDENCE), 0.0), 1.0)
     return 1.0 - sure * (1.0 - free)

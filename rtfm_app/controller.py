@@ -54,7 +54,7 @@ class Controller:
     def open_path(self, path: Path) -> None:
         """Open a world file, or make a world from a picture."""
         self._leave_world()
-        self.state.progress = m.Progress(f"Opening {path.stem}")
+        self.state.progress = m.Progress(f"Opening {path.stem.replace('_', ' ')}")
         if path.suffix == SUFFIX:
             self._world_path = path
             self.worker.send(m.OpenWorld(path))

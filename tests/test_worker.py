@@ -1,6 +1,7 @@
 """The worker process and the shared memory between it and the display."""
 
 import multiprocessing
+import os
 import threading
 import time
 from pathlib import Path
@@ -228,6 +229,14 @@ def test_camera_is_saved_within_seconds_so_that_a_kill_loses_little(world, worke
     until(lambda: not handle.alive)
     with WorldFile.open(world) as reopened:
         assert reopened.get_state("camera")["camera_to_world"][0][3] == 3.0
+
+
+def test_the_worker_never_takes_the_core_from_the_display(worker):
+    handle, events = worker()
+    events.wait(m.WorkerReady)
+    assert os.getpriority(os.PRIO_PROCESS, handle.pid) > os.getpriority(os.PRIO_PROCESS, 0)
+    if hasattr(os, "SCHED_BATCH"):  # Linux
+        assert os.sched_getscheduler(handle.pid) == os.SCHED_BATCH
 
 
 def test_settings_act_from_the_next_frame_and_stay_in_the_world(world, worker):

@@ -6,14 +6,13 @@ Rotation is re-projected exactly, so the mouse is answered in the very next disp
 
 from __future__ import annotations
 
-import time
-
 import numpy as np
 
 from ..card import CardPictures, pictures_for_card
 from ..frame import Frame
 from ..geometry import ASPECT, tangents
 from ..resources import shader
+from .measurements import Moment
 
 MAX_SHIFT = 0.6
 GRID = (48, 27)  # as in frame.vert
@@ -42,10 +41,10 @@ class FrameView:
         self._variants: dict[tuple[str, ...], tuple] = {}
         self._textures: dict[str, object] = {}
         self.frame: Frame | None = None
-        self.upload_s = 0.0
+        self.uploading = Moment()
 
     def show(self, frame: Frame, pictures: CardPictures | None = None) -> None:
-        """Put a new model frame on the card; `upload_s` adds up the time spent in GL. `pictures`
+        """Put a new model frame on the card; `uploading` adds up the time spent in GL. `pictures`
         are made here, which takes some milliseconds, if the worker has not made them."""
         if pictures is None:
             pictures = pictures_for_card(frame, software=self._software)
@@ -140,9 +139,9 @@ class FrameView:
             texture.filter = (self._gl.LINEAR, self._gl.LINEAR)
             texture.repeat_x = texture.repeat_y = False
             self._textures[name] = texture
-        started = time.perf_counter()
+        started = Moment.now()
         texture.write(np.ascontiguousarray(pixels))
-        self.upload_s += time.perf_counter() - started
+        self.uploading += Moment.now() - started
 
 
 def _source(path: str, defines: tuple[str, ...]) -> str:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import time
-
 from imgui_bundle import imgui
 
 from ..preferences import Preferences
 from . import theme
+from .measurements import Moment
 from .overlay import OverlayView, draw_notices, draw_overlay, visible_pixels
 from .start_screen import StartView, draw_quit_hint, draw_start_screen
 from .state import AppState
@@ -17,7 +16,7 @@ from .window import Window
 
 class Interface:
     """After `draw`, `clicked_world` tells whether the user clicked past every panel into the
-    world, `python_s` how long the interface took, without GL, and `visible` the part of the window
+    world, `laying_out` how long the interface took, without GL, `visible` the part of the window
     (x, y, width, height in pixels) that docked panels leave free, None = all."""
 
     def __init__(self, window: Window, preferences: Preferences, layout: str):
@@ -28,7 +27,7 @@ class Interface:
         self.overlay = OverlayView()
         self.start = StartView()
         self.clicked_world = False
-        self.python_s = 0.0
+        self.laying_out = Moment()
         self.visible: tuple[int, int, int, int] | None = None
         if layout:
             imgui.load_ini_settings_from_memory(layout)
@@ -39,7 +38,7 @@ class Interface:
         """Draw everything over the world; returns the user's requests."""
         self._apply_style()
         self._window.begin_interface()
-        started = time.perf_counter()
+        started, self.textures.uploading = Moment.now(), Moment()
         if state.world is None:
             self.overlay.keys.waiting = None
             requests = draw_start_screen(state, self.start, self.textures)
@@ -54,7 +53,7 @@ class Interface:
         painting = state.show_overlay and self.overlay.paint.active
         clicked = imgui.is_mouse_clicked(0) and not io.want_capture_mouse
         self.clicked_world = clicked and not painting
-        self.python_s = time.perf_counter() - started
+        self.laying_out = Moment.now() - started - self.textures.uploading
         self.visible = None
         if covering:
             self.visible = visible_pixels(self.overlay.area, self._window.framebuffer_size)
