@@ -14,12 +14,14 @@ from .config import GenerationSettings
 from .engine import FrameEngine
 from .geometry import pose_from_yaw_pitch
 from .memory.world_file import StoredFrame, WorldFile
+from .model.fast import best_precision
 
 
 def matmul_peak(device: torch.device, seconds: float) -> float:
-    """Achieved bf16 GFLOP/s of a large matrix product: the machine's measured peak."""
+    """Achieved GFLOP/s of a large matrix product in the best precision, bf16 or float32: the
+    machine's measured peak."""
     side = 2048
-    a = torch.randn(side, side, device=device).to(torch.bfloat16)
+    a = torch.randn(side, side, device=device).to(best_precision(device))
     best, end = math.inf, time.perf_counter() + seconds
     while time.perf_counter() < end:
         start = time.perf_counter()
@@ -90,7 +92,7 @@ def time_engine(engine: FrameEngine, settings: GenerationSettings, count: int) -
 
 def achieved_over_peak(engine: FrameEngine, settings: GenerationSettings, result: dict) -> float:
     """Operations of the denoise pass over its time, as a share of the measured matrix-product
-    peak."""
+    peak, which is not that of 8-bit products where the transformer takes those."""
     flops = denoise_flops(engine.model, settings.memory_frames)
     return flops / (result["denoise_ms_p50"] / 1e3) / (result["matmul_peak_gflops"] * 1e9)
 
