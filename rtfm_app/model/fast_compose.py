@@ -17,6 +17,7 @@ import torch
 
 from ..device import HostCopy
 from .cameras import RHO_RATE, RHO_SCALE, Views
+from .fast import best_precision
 from .fast_kernels import MOST_FRAMES, Kernels, kernels
 from .fast_mirror import NOTHING_IMAGINED, Imagined, Mirror, resize
 from .fast_picture import Level, Readable, read_pixels
@@ -56,7 +57,7 @@ def draw(
     if prediction.pointer is not None and prediction.state.device.type == "cpu":
         return compose_quickly(
             prediction, pages, views, cameras, pictures, height, width, imagination,
-            kernels(torch.bfloat16),
+            kernels(best_precision(prediction.state.device)),
         )  # fmt: skip
     images = [picture.tensor(prediction.state.device) for picture in pictures]
     picture, gate, share = compose(

@@ -2,7 +2,7 @@
 
 A frame is some thousand small operations, each too short for what it costs to start and to carry
 its result through memory; the C files do in a dozen passes what lies between the matrix products.
-Any C compiler will do and takes about a second, once. Without one (`kernels` is None then), or with
+Any C compiler will do and takes a few seconds, once. Without one (`kernels` is None then), or with
 RTFM_KERNELS=off, the same is done by torch and OpenCV, and takes longer.
 """
 
