@@ -9,10 +9,11 @@ from imgui_bundle import imgui
 from imgui_bundle.imgui import internal
 
 from ..messages import ChangeFrame
-from . import hud
+from . import hud, notices, questions
 from .brush import PaintView, draw_brush
 from .controls_panel import KeysView, draw_controls
 from .film_panel import FilmView, draw_film
+from .floating import Area
 from .generation_panel import draw_generation
 from .memory_panel import MapView, draw_memory
 from .paint_panel import draw_paint
@@ -43,7 +44,7 @@ class OverlayView:
     unfocus: bool = False
     arranged: bool = False
     widened_for: float = 0.0
-    area: hud.Area = None
+    area: Area = None
     focused: str | None = None
 
     def next_panel(self) -> None:
@@ -79,12 +80,12 @@ def draw_overlay(state: AppState, view: OverlayView, textures: TextureCache) -> 
     return requests
 
 
-def draw_notices(state: AppState, area: hud.Area = None) -> list:
+def draw_notices(state: AppState, area: Area = None) -> list:
     """What is shown over everything, on the start screen too; `area` is what panels leave free."""
-    hud.draw_toasts(state, area)
-    hud.draw_progress(state)
-    requests = hud.draw_importing(state) + hud.draw_failure(state)
-    return requests + hud.draw_question(state) + hud.draw_choice(state)
+    notices.draw_toasts(state, area)
+    notices.draw_progress(state)
+    requests = notices.draw_importing(state) + questions.draw_failure(state)
+    return requests + questions.draw_question(state) + questions.draw_choice(state)
 
 
 def _draw_panels(state: AppState, view: OverlayView, textures: TextureCache) -> list:
@@ -178,7 +179,7 @@ def _widen(dock_id: int) -> None:
     internal.dock_builder_set_node_size(dock_id, (_panel_width(), node.size.y))
 
 
-def _free_area(docked: list) -> hud.Area:
+def _free_area(docked: list) -> Area:
     """What panels docked to the left and right edges leave: (x, y, width, height)."""
     viewport = imgui.get_main_viewport()
     left, right = viewport.pos.x, viewport.pos.x + viewport.size.x
@@ -191,9 +192,7 @@ def _free_area(docked: list) -> hud.Area:
     return left, viewport.pos.y, max(right - left, 1.0), viewport.size.y
 
 
-def visible_pixels(
-    area: hud.Area, framebuffer: tuple[int, int]
-) -> tuple[int, int, int, int] | None:
+def visible_pixels(area: Area, framebuffer: tuple[int, int]) -> tuple[int, int, int, int] | None:
     """The free area in framebuffer pixels, with a little to spare."""
     if area is None:
         return None

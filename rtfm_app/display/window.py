@@ -7,27 +7,14 @@ Knows nothing of worlds or models. `headless=True` gives the same thing without 
 from __future__ import annotations
 
 import ctypes
-import os
 import time
 from pathlib import Path
-
-from .errors import DisplayUnavailable
-
-try:  # imgui_bundle first: it ships the libglfw that both then share
-    from imgui_bundle import imgui, implot  # isort: skip
-    import glfw  # isort: skip
-    import moderngl  # isort: skip
-except ImportError as error:
-    raise DisplayUnavailable(
-        f"the window libraries cannot be loaded ({error}); on Debian or Ubuntu: "
-        "sudo apt install libgl1 libegl1 libglx-mesa0 libgl1-mesa-dri"
-    ) from error
 
 import numpy as np
 
 from ..input import InputState
+from .opening import create_context, glfw, imgui, implot, open_window, prepare_software_gl
 
-MIN_SIZE = (640, 360)
 SOFTWARE_RENDERERS = ("llvmpipe", "softpipe", "swrast", "software")
 NAVIGATION_KEYS = (
     *("UP", "DOWN", "LEFT", "RIGHT", "SPACE", "ENTER", "KP_ENTER"),
@@ -66,17 +53,10 @@ class Window:
         self._fixed_scale = scale
         self._cursor = (0.0, 0.0)
         self._windowed: tuple[int, int, int, int] | None = None
-        _prepare_software_gl()
-        self._handle = _open_window(width, height, title, headless)
+        prepare_software_gl()
+        self._handle = open_window(width, height, title, headless)
         glfw.swap_interval(1 if vsync and not headless else 0)
-        try:
-            self.gl = moderngl.create_context(require=330)
-        except Exception as error:
-            glfw.terminate()
-            raise DisplayUnavailable(
-                f"OpenGL 3.3 is not available ({error}); on Debian or Ubuntu: "
-                "sudo apt install libgl1 libegl1 libgl1-mesa-dri"
-            ) from error
+        self.gl = create_context()
         self.renderer = str(self.gl.info["GL_RENDERER"])
         self.software = any(s in self.renderer.lower() for s in SOFTWARE_RENDERERS)
         self.on_content_scale(glfw.get_window_content_scale(self._handle)[0])
@@ -326,47 +306,3 @@ def _belongs_to_interface(name: str, obeyed: bool) -> bool:
     if name in NAVIGATION_KEYS:
         return io.want_capture_keyboard
     return name == "TAB" and io.nav_visible
-
-
-def _prepare_software_gl() -> None:
-    """Mesa's software renderer takes one thread for each core, and then fights with the model for
-    them; on a small machine one is smoother. On two cores it draws in our own thread: the model's
-    core is then never taken from it (8.1 model frames a second with one thread more, 10.4 without,
-    and a display frame less late at worst). Without effect on a graphics card."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    if (cores or 1) <= 4:
-        os.environ.setdefault("LP_NUM_THREADS", "0" if (cores or 1) <= 2 else "1")
-
-
-def _open_window(width: int, height: int, title: str, headless: bool):
-    errors: list[str] = []
-    glfw.set_error_callback(lambda code, text: errors.append(text.decode(errors="replace")))
-    glfw.init_hint(glfw.PLATFORM, glfw.PLATFORM_NULL if headless else glfw.ANY_PLATFORM)
-    if not glfw.init():
-        raise DisplayUnavailable(f"no window can be opened here: {_last(errors)}")
-    hints = {
-        glfw.CONTEXT_VERSION_MAJOR: 3,
-        glfw.CONTEXT_VERSION_MINOR: 3,
-        glfw.OPENGL_PROFILE: glfw.OPENGL_CORE_PROFILE,
-        glfw.OPENGL_FORWARD_COMPAT: True,
-        glfw.SCALE_TO_MONITOR: True,
-    }
-    if headless:
-        hints[glfw.CONTEXT_CREATION_API] = glfw.EGL_CONTEXT_API
-    for hint, value in hints.items():
-        glfw.window_hint(hint, value)
-    handle = glfw.create_window(width, height, title, None, None)
-    if not handle:
-        glfw.terminate()
-        raise DisplayUnavailable(
-            f"no OpenGL window can be opened here: {_last(errors)}; on Debian or Ubuntu: "
-            "sudo apt install libgl1 libegl1 libglx-mesa0 libgl1-mesa-dri"
-        )
-    glfw.make_context_current(handle)
-    if not headless:
-        glfw.set_window_size_limits(handle, *MIN_SIZE, glfw.DONT_CARE, glfw.DONT_CARE)
-    return handle
-
-
-def _last(errors: list[str]) -> str:
-    return errors[-1] if errors else "glfw gives no reason"
