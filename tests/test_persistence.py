@@ -13,17 +13,16 @@ from rtfm_app.config import GenerationSettings
 from rtfm_app.engine import FrameEngine
 from rtfm_app.geometry import pose_from_yaw_pitch, rotation_angle
 from rtfm_app.imports.source import build_world
+from rtfm_app.training import evaluate_persistence as persistence
 from rtfm_app.training.evaluate import run_eval
 from rtfm_app.training.evaluate_persistence import (
-    PASSED_METRES,
     Series,
     evaluate_persistence,
     one_picture,
-    places_beside,
     resident_megabytes,
-    scripted_walk,
 )
 from rtfm_app.training.persistence_plot import plot_series
+from rtfm_app.training.persistence_walk import PASSED_METRES, places_beside, scripted_walk
 
 HOME = np.array([5.0, 1.6, -3.0])
 SMALL = GenerationSettings(height=72, key_steps=1)
@@ -94,6 +93,38 @@ def test_a_walk_that_is_too_short_is_refused(tmp_path):
         evaluate_persistence(10, tmp_path)
     with pytest.raises(ValueError, match="by itself, persistence"):
         run_eval(only="persistence,office")
+
+
+class Killed(BaseException):
+    pass
+
+
+@pytest.mark.slow
+def test_a_walk_that_was_killed_goes_on(tmp_path, monkeypatch):
+    torch.set_num_threads(1)
+    monkeypatch.setattr(persistence, "SAVE_EVERY", 60)
+    said = []
+
+    def kill_at_150(text):
+        said.append(text)
+        if text.startswith("frame 150 "):
+            raise Killed
+
+    work, folder = tmp_path / "work", tmp_path / "out"
+    with pytest.raises(Killed):
+        evaluate_persistence(220, folder, SMALL, device="cpu", work=work, say=kill_at_150)
+    assert (folder / "persistence.png").exists(), "what was known is shown"
+    with pytest.raises(ValueError, match="other weights, settings"):
+        other = GenerationSettings(height=144, key_steps=1)
+        evaluate_persistence(220, folder, other, device="cpu", work=work)
+    said.clear()
+    found = evaluate_persistence(220, folder, SMALL, device="cpu", work=work, say=said.append)
+    assert said[0].startswith("frame 150 "), "not from the start"
+    assert found["frames_since_start"] == 100 and found["frames_walked"] == 220
+    assert found["places_compared"] == 10 and found["revisit_psnr_100"] > 15
+    assert found["same_bits_after_reload"] == 1
+    series = json.loads((folder / "persistence_series.json").read_text())
+    assert series["frame"][-1] == 220
 
 
 @pytest.mark.slow

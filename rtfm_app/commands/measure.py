@@ -24,6 +24,9 @@ def eval_command(
     weights: Path | None = typer.Option(None, help="Other weights than those shipped."),
     sheets: Path | None = typer.Option(None, help="A folder for contact sheets and plots."),
     frames: int = typer.Option(2000, help="Length of the walk of --only persistence."),
+    work: Path | None = typer.Option(
+        None, help="A folder that keeps the walk of --only persistence: run again, it goes on."
+    ),
     device: str = typer.Option("auto", help="auto, cpu, cuda, mps."),
 ) -> None:
     """Measure quality on held-out places and a held-out walk."""
@@ -33,10 +36,18 @@ def eval_command(
     with console.status("evaluating") as status:
         result = run_eval(
             quick, only, json, weights=weights, device=device, sheets=sheets, frames=frames,
-            say=lambda text: status.update(f"evaluating: {text}"),
+            work=work, say=lambda text: _show(console, status, f"evaluating: {text}"),
         )  # fmt: skip
     if str(json) != "-":
         print_numbers(result)
+
+
+def _show(console: Console, status, text: str) -> None:
+    """In a terminal in place, else line by line."""
+    if console.is_terminal:
+        status.update(text)
+    else:
+        console.print(text, highlight=False)
 
 
 def bench_command(

@@ -18,6 +18,7 @@ import torch
 
 from ..config import GenerationSettings
 from .eval_set import ROLES, Place, load_places
+from .evaluate_drift import evaluate_drift
 from .evaluate_office import evaluate_office, evaluate_office_single
 from .evaluate_paint import evaluate_paint
 from .evaluate_persistence import DEFAULT_FRAMES, evaluate_persistence
@@ -27,7 +28,9 @@ from .evaluate_sheets import Sheet
 from .evaluate_worlds import Subject
 from .machine import describe_machine
 
-PARTS = ("office", "covered", "single", "novel", "revisit", "paint")
+PARTS = ("office", "covered", "single", "novel", "revisit", "paint", "drift")
+PLACE_PARTS = ("covered", "single", "novel", "revisit")  # of the stored test places
+ONE_STEP_PARTS = ("novel", "paint", "drift")  # not measured again with more steps
 PERSISTENCE = "persistence"  # by itself, and only when asked for: it walks for minutes or an hour
 MANY_STEPS = 4
 QUICK_REVISIT = ("gallery", "village", "lake")  # a walk of 18 keyframes each is the slowest part
@@ -44,17 +47,19 @@ def run_eval(
     threads: int | None = None,
     sheets: Path | None = None,
     frames: int = DEFAULT_FRAMES,
+    work: Path | None = None,
     say: Say = lambda _: None,
 ) -> dict:
     """Measure the shipped (or given) weights.
 
     Args:
-        quick: one step only, fewer targets and places; a minute on two cores.
+        quick: one step only, fewer targets and places, `drift` over 20 instead of 200 m; a minute
+            on two cores.
         only: one of PARTS, or a comma list, or "persistence" (see `evaluate_persistence`).
         json_path: where the flat result is written ("-" prints it).
         sheets: a folder for contact sheets, and for the plot and series of `persistence`, which
             go to the current folder without it.
-        frames: length of the walk of `persistence`.
+        frames: length of the walk of `persistence`; work: where it is kept, so that it can go on.
     Returns:
         {"metric": number, …, "machine": {…}, "model": {…}, "settings": {…}}.
     Raises:
@@ -69,14 +74,14 @@ def run_eval(
     if parts == [PERSISTENCE]:
         folder = Path(sheets or ".")
         result: dict = evaluate_persistence(
-            frames, folder, settings, weights=weights, device=device, say=say
+            frames, folder, settings, weights=weights, device=device, say=say, work=work
         )
     else:
         result = _round(subject, parts, settings, quick, sheets, say)
     if not quick and parts != [PERSISTENCE]:
         more = replace(settings, inter_steps=MANY_STEPS)
         again = _round(
-            subject, [p for p in parts if p not in ("novel", "paint")], more, False, None, say
+            subject, [p for p in parts if p not in ONE_STEP_PARTS], more, False, None, say
         )
         result |= {f"{name}_{MANY_STEPS}step": value for name, value in again.items()}
     result = {name: round(float(value), 4) for name, value in result.items()}
@@ -120,12 +125,16 @@ def _round(
     result: dict[str, float] = {}
     sheets: dict[str, Sheet] = {}
     if folder:
-        sheets = {n: Sheet(folder, n) for n in parts if n not in ("revisit", "paint")}
+        sheets = {n: Sheet(folder, n) for n in parts if n not in ("revisit", "paint", "drift")}
+        if "drift" in parts:
+            sheets["drift"] = Sheet(folder, "drift", ("first picture", "truth", "model"), limit=99)
     if "office" in parts:
         result |= _office(subject, settings, quick, sheets.get("office"), say)
     if "paint" in parts:
         result |= evaluate_paint(subject, settings, quick=quick, say=say)
-    wanted = [part for part in parts if part not in ("office", "paint")]
+    if "drift" in parts:
+        result |= evaluate_drift(subject, settings, quick=quick, sheet=sheets.get("drift"), say=say)
+    wanted = [part for part in parts if part in PLACE_PARTS]
     if wanted:
         result |= _places(subject, wanted, settings, quick, sheets, say)
     for sheet in sheets.values():

@@ -15,38 +15,34 @@ import itertools
 import json
 import math
 import multiprocessing
+import os
 import resource
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 import torch
 
-from ..config import WALK_SPEED, GenerationSettings
+from ..config import GenerationSettings
 from ..engine import FrameEngine
-from ..geometry import pose_from_yaw_pitch, yaw_pitch_of
+from ..geometry import yaw_pitch_of
 from ..imports.source import WorldSource, build_world
 from ..starters import list_starters, starter_source
 from .evaluate_revisit import LEAST_IMAGINED, SAME_DB, is_far_from_stored
 from .metrics import gradient_energy, psnr
 from .persistence_plot import plot_series
+from .persistence_walk import PASSED_METRES, places_beside, scripted_walk
 
 DEFAULT_FRAMES = 2000
 CHECKPOINTS = (100, 1_000, 10_000, 36_000)
 STARTER = "winter_village"
-FRAMES_A_SECOND, TURN_A_FRAME = 10, math.radians(6)
-STRIDE_METRES = WALK_SPEED / FRAMES_A_SECOND
-PLACES, FIRST_PLACE_METRES, PLACE_EVERY_METRES = 10, 1.0, 0.9
-PLACE_ASIDE_METRES, PLACE_PITCH = 0.35, math.radians(12)
-PASSED_METRES = 0.5
-FIRST_WAY_METRES, LONGER_EACH_WAY_METRES, LONGEST_METRES = 10.5, 2.0, 60.0
-GOLDEN = (math.sqrt(5) - 1) / 2
 SERIES_POINTS = 400
+SAVE_EVERY = 500  # frames
 
 
 @dataclass
@@ -66,6 +62,10 @@ class Series:
         self.milliseconds.append(milliseconds)
         self.processor.append(processor)
         self.megabytes.append(resident_megabytes())
+
+    def of_this_process(self, start: int) -> Series:
+        """What was noted from frame `start` on: memory begins anew with a process."""
+        return Series(*(values[start:] for values in vars(self).values()))
 
     def thinned(self) -> dict[str, list[float]]:
         """Medians of neighbouring frames, SERIES_POINTS at most, by the last frame of each."""
@@ -98,8 +98,13 @@ def evaluate_persistence(
     weights: Path | None = None,
     device: str = "auto",
     say: Callable[[str], None] = lambda _: None,
+    work: Path | None = None,
 ) -> dict[str, float]:
     """Walk, measure, and write `persistence.png` and `persistence_series.json` to `folder`.
+
+    Args:
+        work: a folder where the world and what was noted are kept: a walk that was stopped, by
+            whatever, goes on from its last 500 frames. None = nothing is kept.
 
     Returns:
         `revisit_psnr_N` and `revisit_sharpness_N` (N = 100, 1000, …, `end`, `reloaded`) against
@@ -110,25 +115,52 @@ def evaluate_persistence(
     """
     if frames < 200:
         raise ValueError(f"--frames must be at least 200 for a walk out and back, got {frames}")
+    folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="rtfm-persistence-") as temporary:
-        path = Path(temporary) / "walk.rtfm"
-        build_world(path, "walk", one_picture())
+        kept = Path(work or temporary)
+        kept.mkdir(parents=True, exist_ok=True)
+        path = kept / "walk.rtfm"
+        if not path.exists():
+            build_world(path, "walk", one_picture())
         options = {"weights": weights, "device": device, "threads": torch.get_num_threads()}
         with _deterministic(), FrameEngine.open(path, deterministic=True, **options) as engine:
-            walk = _Walk(engine, settings)
-            result = walk.run(frames, say)
+            walk = _Walk(engine, settings, Notes(kept))
+            result = walk.run(frames, say, folder)
             views, first = walk.far_places(), walk.first
             true_energy, before = walk.true_energy, walk.draw(views)
         say("opening the world again in a new process")
         after = _drawn_by_new_process(path, [first[i].pose for i in views], settings, options)
     result |= _compared("reloaded", [first[i].image for i in views], after, true_energy)
     same = all(np.array_equal(a, b) for a, b in zip(before, after, strict=True))
-    result["same_bits_after_reload"] = float(same)
-    folder.mkdir(parents=True, exist_ok=True)
-    series = walk.series.thinned()
-    (folder / "persistence_series.json").write_text(json.dumps(series) + "\n", encoding="utf-8")
-    plot_series(series, folder / "persistence.png")
-    return result
+    return result | {"same_bits_after_reload": float(same)}
+
+
+@dataclass
+class Notes:
+    """What was noted so far, in `notes.json` and `first.npz` of a folder."""
+
+    folder: Path
+
+    def read(self) -> dict:
+        """Empty before the first `write`."""
+        path = self.folder / "notes.json"
+        return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+
+    def first_pictures(self) -> dict[int, np.ndarray]:
+        path = self.folder / "first.npz"
+        if not path.exists():
+            return {}
+        with np.load(path) as pictures:
+            return {int(name): pictures[name] for name in pictures.files}
+
+    def write(self, notes: dict, first: dict[int, np.ndarray]) -> None:
+        """Pictures first: a stop between the two leaves too little in the notes, not too much."""
+        part = self.folder / "first.part.npz"
+        np.savez(part, **{str(number): picture for number, picture in first.items()})
+        os.replace(part, self.folder / "first.npz")
+        part = self.folder / "notes.json.part"
+        part.write_text(json.dumps(notes), encoding="utf-8")
+        os.replace(part, self.folder / "notes.json")
 
 
 def one_picture() -> WorldSource:
@@ -149,31 +181,36 @@ class _deterministic:  # noqa: N801 (reads as a statement)
         torch.use_deterministic_algorithms(self._before)
 
 
-@dataclass
-class Place:
-    """A remembered view: its pose, how far along the first way it lies, its first picture."""
-
-    pose: np.ndarray
-    metres: float
-    image: np.ndarray | None = None
-
-
 class _Walk:
     """One walk through an engine's world, and what was noted on it."""
 
-    def __init__(self, engine: FrameEngine, settings: GenerationSettings):
+    def __init__(self, engine: FrameEngine, settings: GenerationSettings, notes: Notes):
         self.engine = engine
         self.settings = settings
-        self.series = Series()
+        self.notes = notes
         world = engine.world
-        given = world.frame_table().ids.tolist()
+        given = [i for i in world.frame_table().ids.tolist() if engine.index.is_seed(i)]
         self.true_energy = float(
             np.mean([gradient_energy(world.read_frame(frame_id).image) for frame_id in given])
         )
         self.start = world.start_pose[:3, 3]
         self._yaw, _ = yaw_pitch_of(world.start_pose)
-        self.way = self._most_unknown_way()
+        known = notes.read()
+        self._made_by = {"settings": asdict(settings), **engine.run_info()}
+        if known and known["made_by"] != self._made_by:
+            raise ValueError(
+                f"{notes.folder} holds a walk with other weights, settings or threads; "
+                "give the same, or another folder"
+            )
+        self.series = Series(**known.get("series", {}))
+        self.resumed_at = len(self.series.milliseconds)
+        self.result: dict[str, float] = known.get("result", {})
+        self.way = known.get("way", self._most_unknown_way())
         self.first = places_beside(self.start, self.way)
+        imagined = [self._imagined_share(p.pose) >= LEAST_IMAGINED for p in self.first]
+        self.result.setdefault("places_imagined", sum(imagined))
+        for number, picture in notes.first_pictures().items():
+            self.first[number].image = picture
 
     def _most_unknown_way(self) -> float:
         """Of twelve directions the one along which the given pictures show least."""
@@ -189,31 +226,53 @@ class _Walk:
         found = self.engine.index.retrieve(pose, fov, self.settings.memory_frames)
         return 1 - found.coverage
 
-    def run(self, frames: int, say: Callable[[str], None]) -> dict[str, float]:
-        """Walk so many frames; the numbers of this process."""
-        result: dict[str, float] = {}
-        imagined = [self._imagined_share(place.pose) >= LEAST_IMAGINED for place in self.first]
+    def run(self, frames: int, say: Callable[[str], None], folder: Path) -> dict[str, float]:
+        """Walk up to so many frames; the numbers so far."""
         way = scripted_walk(self.start, self._yaw, self.way)
-        for number, (pose, velocity, metres) in enumerate(itertools.islice(way, frames), 1):
+        steps = enumerate(itertools.islice(way, self.resumed_at, frames), self.resumed_at + 1)
+        for number, (pose, velocity, metres) in steps:
             self._frame(pose, velocity)
             if number <= CHECKPOINTS[0]:
                 self._first_visits(metres)
             if number in CHECKPOINTS:
-                result |= self._revisit(str(number))
+                self.result |= self._revisit(str(number))
+            if number in CHECKPOINTS or number % SAVE_EVERY == 0 or number == frames:
+                self._save(folder)
             if number % 50 == 0:
-                say(f"frame {number:,} of {frames:,}")
+                stored = len(self.engine.index)
+                say(
+                    f"frame {number:,} of {frames:,}: {stored} stored, "
+                    f"{np.median(self.series.milliseconds[-50:]):.0f} ms a frame"
+                )
         stats = self.engine.world.stats()
-        return result | self._revisit("end") | {
+        held = self.series.of_this_process(self.resumed_at).megabytes or [resident_megabytes()]
+        return self.result | self._revisit("end") | self.series.growth() | {
             "frames_walked": frames,
+            "frames_since_start": frames - self.resumed_at,
             "places_compared": len(self.far_places()),
-            "places_imagined": sum(imagined),
             "frame_ms_p50": float(np.median(self.series.milliseconds)),
             "frame_ms_p99": float(np.percentile(self.series.milliseconds, 99)),
-            "resident_mb_first": self.series.megabytes[0],
-            "resident_mb_last": self.series.megabytes[-1],
+            "resident_mb_first": held[0],
+            "resident_mb_last": held[-1],
             "frames_stored": stats["frames"],
             "world_mb": stats["size_bytes"] / 1e6,
-        } | self.series.growth()  # fmt: skip
+        } | self._memory_growth()  # fmt: skip
+
+    def _memory_growth(self) -> dict[str, float]:
+        """Of this process alone."""
+        series = self.series.of_this_process(self.resumed_at)
+        if not series.megabytes:
+            return {}
+        return {k: v for k, v in series.growth().items() if k.startswith("megabytes")}
+
+    def _save(self, folder: Path) -> None:
+        """Keep what is known so far, and show it."""
+        first = {i: p.image for i, p in enumerate(self.first) if p.image is not None}
+        known = {"made_by": self._made_by, "way": self.way, "result": self.result}
+        self.notes.write(known | {"series": vars(self.series)}, first)
+        series = self.series.thinned()
+        (folder / "persistence_series.json").write_text(json.dumps(series) + "\n", encoding="utf-8")
+        plot_series(series, folder / "persistence.png")
 
     def _frame(self, pose: np.ndarray, velocity: np.ndarray) -> None:
         wall, processor = time.perf_counter(), time.process_time()
@@ -252,60 +311,6 @@ def _compared(name: str, first, again, true_energy: float) -> dict[str, float]:
         f"revisit_psnr_{name}": float(np.mean(scores)),
         f"revisit_sharpness_{name}": float(np.mean(sharpness)),
     }
-
-
-def places_beside(start: np.ndarray, yaw: float) -> list[Place]:
-    """Views beside the way that leads from `start` (3,) into `yaw`, up and down by turns; the
-    walker stays level and on the way, so that he stores none from near there."""
-    forward, right = _axes(yaw)
-    places = []
-    for number in range(PLACES):
-        metres = FIRST_PLACE_METRES + number * PLACE_EVERY_METRES
-        aside = PLACE_ASIDE_METRES * (1, -1)[number % 2]
-        position = start + forward * metres + right * aside
-        pitch = PLACE_PITCH * (-1, -1, 1)[number % 3]
-        places.append(Place(pose_from_yaw_pitch(position, yaw, pitch), metres))
-    return places
-
-
-def _axes(yaw: float) -> tuple[np.ndarray, np.ndarray]:
-    forward = np.array([-math.sin(yaw), 0.0, -math.cos(yaw)])
-    return forward, np.array([math.cos(yaw), 0.0, -math.sin(yaw)])
-
-
-def scripted_walk(
-    start: np.ndarray, yaw: float, way: float
-) -> Iterator[tuple[np.ndarray, np.ndarray, float]]:
-    """Poses without end, ten a second: out and back, every third time along `way`, else into a
-    direction at least 60 degrees off it, farther each time.
-
-    Yields:
-        camera_to_world (4, 4), velocity (3,) in m/s, metres from the start.
-    """
-    for leg in itertools.count():
-        known = leg % 3 == 0
-        heading = way if known else way + math.radians(60 + 240 * (GOLDEN * leg % 1))
-        reach = min(FIRST_WAY_METRES + LONGER_EACH_WAY_METRES * (leg // 3), LONGEST_METRES)
-        forward, _ = _axes(heading)
-        strides = round((FIRST_WAY_METRES if known else reach) / STRIDE_METRES)
-        for turned in _turn(yaw, heading):
-            yield pose_from_yaw_pitch(start, turned, 0.0), np.zeros(3), 0.0
-        out = [stride * STRIDE_METRES for stride in range(1, strides + 1)]
-        for metres in out:
-            pose = pose_from_yaw_pitch(start + forward * metres, heading, 0.0)
-            yield pose, forward * WALK_SPEED, metres
-        yaw = heading + math.pi
-        for turned in _turn(heading, yaw):
-            yield pose_from_yaw_pitch(start + forward * out[-1], turned, 0.0), np.zeros(3), out[-1]
-        for metres in reversed(out):
-            pose = pose_from_yaw_pitch(start + forward * metres, yaw, 0.0)
-            yield pose, -forward * WALK_SPEED, metres
-
-
-def _turn(before: float, after: float) -> np.ndarray:
-    """Yaws of the frames of a turn, the shorter way."""
-    angle = (after - before + math.pi) % (2 * math.pi) - math.pi
-    return before + np.linspace(0, angle, max(1, math.ceil(abs(angle) / TURN_A_FRAME)) + 1)[1:]
 
 
 def _drawn_by_new_process(
