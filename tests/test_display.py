@@ -1,6 +1,7 @@
 """The time-warp and the interface, drawn without a display server."""
 
 import math
+from pathlib import Path
 
 import numpy as np
 import pattern_engine
@@ -297,3 +298,16 @@ def test_the_first_hint_names_the_keys_as_they_are_bound():
     rebound = rebind(rebind(Preferences(), "back", "X"), "paint", "B")
     rows = dict((meaning, keys) for keys, meaning in key_rows(rebound.keys))
     assert rows["walk"] == "W A X D" and rows["paint"] == "B"
+
+
+def test_the_world_of_the_last_walk_is_offered_first_and_large(window, interface):
+    state = full_state()
+    state.world = None
+    broken = state.catalogue.worlds[0]
+    shown = np.full((72, 128, 3), 200, np.uint8)
+    sound = Card("world/s", "Sound", "3 frames", Path("s.rtfm"), thumbnail=shown)
+    without, _ = draw(window, interface, state)
+    state.catalogue.worlds = [broken, sound]
+    large = (draw(window, interface, state)[0] == 200).all(-1)
+    assert not (without == 200).all(-1).any()
+    assert large.any(1).sum() > 0.2 * len(large) and large.any(0).sum() > 0.3 * large.shape[1]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from imgui_bundle import imgui
 
+from . import theme
 from .theme import em
 
 FLAGS = (
@@ -36,3 +37,17 @@ def place(x: float, y: float, area: Area = None, *, left: float = 0.0, top: floa
         origin_y + margin + top + y * (height - 2 * margin),
     )
     imgui.set_next_window_pos(position, imgui.Cond_.always, (x, y))
+
+
+def shade_the_rest() -> None:
+    """Right after `imgui.begin` of a question: everything else steps back."""
+    viewport, draw = imgui.get_main_viewport(), imgui.get_window_draw_list()
+    corner, size = imgui.get_window_pos(), imgui.get_window_size()
+    end = (corner.x + size.x, corner.y + size.y)
+    right, bottom = viewport.pos.x + viewport.size.x, viewport.pos.y + viewport.size.y
+    rounding = imgui.get_style().window_rounding
+    draw.push_clip_rect_full_screen()
+    draw.add_rect_filled(viewport.pos, (right, bottom), theme.color((0.0, 0.0, 0.0, 0.55)))
+    draw.add_rect_filled(corner, end, theme.color(theme.PANEL), rounding)
+    draw.add_rect(corner, end, imgui.get_color_u32(imgui.Col_.border), rounding)
+    draw.pop_clip_rect()

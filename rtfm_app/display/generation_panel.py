@@ -132,7 +132,7 @@ def _presets(state: AppState) -> list:
     theme.text(f"Set {state.settings_slot}", theme.DIM)
     theme.tooltip("Two sets of settings, A and B; the X key flips between them on the same view.")
     imgui.same_line()
-    if imgui.small_button(f"{ICONS.ICON_FA_RIGHT_LEFT}  compare A / B"):
+    if imgui.small_button(f"{ICONS.ICON_FA_RIGHT_LEFT}  Compare A / B"):
         requests.append(SwapSettings())
     return requests
 

@@ -144,10 +144,22 @@ def draw_hint(state: AppState, area: Area) -> None:
     theme.sized_text("Walk in", theme.HEADING_SIZE)
     imgui.dummy((0, em(0.1)))
     for key, meaning in key_rows(state.preferences.keys):
-        theme.text(key, theme.ACCENT)
-        imgui.same_line(em(6.5))
+        _key_cap(key)
+        imgui.same_line(em(7.2))
         theme.text(meaning)
     imgui.end()
+
+
+def _key_cap(name: str) -> None:
+    """The name on a key, as on a keyboard."""
+    corner, size = imgui.get_cursor_screen_pos(), imgui.calc_text_size(name)
+    left, top, bottom = corner.x - em(0.05), corner.y - em(0.08), corner.y + size.y + em(0.12)
+    right = corner.x + size.x + em(0.75)
+    draw = imgui.get_window_draw_list()
+    draw.add_rect_filled((left, top), (right, bottom + em(0.1)), theme.color(theme.HOVER), em(0.25))
+    draw.add_rect_filled((left, top), (right, bottom), theme.color(theme.RAISED), em(0.25))
+    imgui.set_cursor_screen_pos((corner.x + em(0.35), corner.y))
+    theme.text(name)
 
 
 def draw_click_hint(state: AppState, area: Area) -> None:

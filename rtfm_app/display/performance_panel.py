@@ -39,7 +39,9 @@ def draw_performance(state: AppState) -> list:
     if state.world_stats:
         theme.value_row("World on disk", size_text(state.world_stats.get("size_bytes", 0)))
         theme.value_row("Frames", str(state.world_stats.get("frames", 0)))
-    theme.value_row("Renderer", theme.fit_text(state.renderer, em(9)))
+    room = imgui.get_content_region_avail().x - em(9.0)
+    theme.value_row("Renderer", theme.fit_text(state.renderer, room))
+    theme.tooltip(state.renderer)
     imgui.dummy((0, em(0.2)))
     if imgui.button("Copy as JSON"):
         return [CopyText(json.dumps(report(state), indent=1))]
@@ -124,7 +126,7 @@ def _graph(name: str, series: Series, least: float, tint) -> None:
         implot.setup_axes(
             "", "", axis.no_decorations, axis.no_label | axis.no_grid_lines | axis.no_tick_marks
         )
-        top = max(least, float(values.max()) * 1.1) if len(values) else least
+        top = max(least, 1.3 * series.percentile(98))  # one long wait must not flatten the rest
         implot.setup_axes_limits(0, max(len(values) - 1, 1), 0, top, imgui.Cond_.always)
         if len(values) > 1:
             implot.plot_line("ms", np.ascontiguousarray(values))

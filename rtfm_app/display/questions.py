@@ -6,7 +6,7 @@ from imgui_bundle import imgui
 
 from .. import messages as m
 from . import theme
-from .floating import FLAGS, place
+from .floating import FLAGS, place, shade_the_rest
 from .state import AnswerQuestion, AppState, Choose, RestartWorker, ShowStart
 from .theme import em
 
@@ -18,8 +18,8 @@ def draw_choice(state: AppState) -> list:
         return []
     requests: list = []
     place(0.5, 0.4)
-    imgui.set_next_window_bg_alpha(theme.veil(0.97))
     imgui.begin("##choice", None, FLAGS & ~imgui.WindowFlags_.no_nav)
+    shade_the_rest()
     if imgui.is_window_appearing():
         imgui.set_window_focus()
     theme.sized_text(theme.fit_text(choice.title, em(22)), theme.HEADING_SIZE)
@@ -46,8 +46,8 @@ def draw_failure(state: AppState) -> list:
         return []
     requests: list = []
     place(0.5, 0.5)
-    imgui.set_next_window_bg_alpha(theme.veil(0.95))
     imgui.begin("##failure", None, FLAGS & ~imgui.WindowFlags_.no_nav)
+    shade_the_rest()
     if imgui.is_window_appearing():
         imgui.set_window_focus()
         imgui.set_keyboard_focus_here()
@@ -86,6 +86,7 @@ def draw_question(state: AppState) -> list:
     requests: list = []
     place(0.5, 0.4)
     imgui.begin("##question", None, FLAGS & ~imgui.WindowFlags_.no_nav)
+    shade_the_rest()
     title, text = QUESTIONS.get(question.purpose, QUESTIONS["copy"])
     theme.sized_text(title, theme.HEADING_SIZE)
     theme.text(text, theme.DIM)

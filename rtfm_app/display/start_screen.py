@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from imgui_bundle import imgui
 
@@ -15,19 +15,15 @@ from .state import (
     BringBack,
     ChangePreferences,
     ChooseSource,
-    DeleteFile,
-    NoteFile,
     OpenPath,
     OpenStarter,
     Paste,
     QuitProgram,
-    RenameFile,
-    SalvageFile,
 )
 from .textures import TextureCache
 from .theme import ICONS, em
+from .world_cards import CARD_WIDTH, StartView, card_height, card_menu, draw_banner, draw_card
 
-CARD_WIDTH = 18.0
 SOURCES = (
     ("picture", ICONS.ICON_FA_IMAGE, "A picture or 360\u00b0 panorama\u2026"),
     ("video", ICONS.ICON_FA_VIDEO, "A video of a walk\u2026"),
@@ -39,14 +35,6 @@ SURROUNDINGS_HELP = (
     "photograph that comes with the program. Automatic takes the one that suits yours best; "
     "none leaves them to be imagined as you walk."
 )
-
-
-@dataclass
-class StartView:
-    """What is being typed about a world of the user's."""
-
-    name: str = ""
-    notes: str = ""
 
 
 def draw_start_screen(state: AppState, view: StartView, textures: TextureCache) -> list:
@@ -79,7 +67,10 @@ def draw_start_screen(state: AppState, view: StartView, textures: TextureCache) 
     own, starters = state.catalogue.worlds, state.catalogue.starters  # a thread replaces them
     own_first = any(card.problem is None for card in own)
     if own_first:
-        requests += _own_worlds(state, own, view, columns, textures)
+        last = next(card for card in own if card.problem is None)
+        requests += _continue(last, view, viewport.size.x - 2 * margin, textures)
+        rest = [card for card in own if card is not last]
+        requests += _section(view, "Your worlds", rest, columns, textures)
     requests += _section(view, "Starter worlds", starters, columns, textures)
     if not own_first:
         requests += _own_worlds(state, own, view, columns, textures)
@@ -160,6 +151,15 @@ def _surroundings(state: AppState) -> list:
     return [ChangePreferences(replace(state.preferences, surroundings=known[index]))]
 
 
+def _continue(card: Card, view: StartView, width: float, textures: TextureCache) -> list:
+    """The world of the last walk, large."""
+    imgui.dummy((1, em(0.2)))
+    requests: list = [OpenPath(card.path)] if draw_banner(card, width, textures) else []
+    requests += card_menu(card, view)
+    imgui.dummy((1, em(0.9)))
+    return requests
+
+
 def _section(
     view: StartView, title: str, cards: list[Card], columns: int, textures: TextureCache
 ) -> list:
@@ -170,18 +170,18 @@ def _section(
     imgui.dummy((1, em(0.2)))
     theme.sized_text(title, theme.HEADING_SIZE)
     imgui.dummy((1, em(0.1)))
-    top, height = imgui.get_cursor_pos_y(), _card_height()
+    top, height = imgui.get_cursor_pos_y(), card_height()
     for number, card in enumerate(cards):
         row, column = divmod(number, columns)
         x = left + column * (em(CARD_WIDTH) + em(1.1))
         imgui.set_cursor_pos((x, top + row * (height + em(1.0))))
-        if _draw_card(card, textures):
+        if draw_card(card, textures):
             if card.starter is not None:
                 requests.append(OpenStarter(card.starter))
             else:
                 requests.append(OpenPath(card.path))
         if card.path is not None:
-            requests += _card_menu(card, view)
+            requests += card_menu(card, view)
     rows = -(-len(cards) // columns)
     imgui.set_cursor_pos((left, top + rows * (height + em(1.0))))
     imgui.dummy((1, 1))
@@ -202,110 +202,6 @@ def _own_worlds(
     else:
         theme.text("None yet. Open a starter world, or make one from a picture.", theme.FAINT)
     return []
-
-
-def _card_height() -> float:
-    return em(CARD_WIDTH) * 9 / 16 + em(3.3)
-
-
-def _draw_card(card: Card, textures: TextureCache) -> bool:
-    """One world; True when it was chosen."""
-    width, height = em(CARD_WIDTH), _card_height()
-    picture_height = width * 9 / 16
-    imgui.begin_group()
-    corner = imgui.get_cursor_screen_pos()
-    size, flags = (width, height), imgui.ButtonFlags_.enable_nav
-    imgui.set_next_item_allow_overlap()
-    pressed = imgui.invisible_button(card.key, size, flags)
-    hovered = imgui.is_item_hovered() or imgui.is_item_focused()
-    if imgui.is_item_hovered():
-        imgui.set_mouse_cursor(imgui.MouseCursor_.hand)
-    draw = imgui.get_window_draw_list()
-    end = (corner.x + width, corner.y + height)
-    rounding = em(0.5)
-    draw.add_rect_filled(
-        corner, end, theme.color(theme.HOVER if hovered else theme.RAISED, 0.75), rounding
-    )
-    picture_end = (end[0], corner.y + picture_height)
-    top = imgui.ImDrawFlags_.round_top
-    if card.thumbnail is not None:
-        texture = textures.get(card.key, card.thumbnail)
-        draw.add_image_rounded(
-            texture, corner, picture_end, (0, 0), (1, 1), 0xFFFFFFFF, rounding, top
-        )
-    else:
-        draw.add_rect_filled(corner, picture_end, theme.color(theme.PANEL), rounding, top)
-        if card.problem:
-            middle = (corner.x + width / 2 - em(0.6), corner.y + picture_height / 2 - em(0.5))
-            draw.add_text(middle, theme.color(theme.WARNING), ICONS.ICON_FA_TRIANGLE_EXCLAMATION)
-    text_x = corner.x + em(0.75)
-    title = theme.fit_text(card.title, width - em(1.5))
-    draw.add_text((text_x, corner.y + picture_height + em(0.5)), theme.color(theme.TEXT), title)
-    detail = theme.fit_text(card.detail, width - em(1.5))
-    tint = theme.WARNING if card.problem else theme.DIM
-    draw.add_text((text_x, corner.y + picture_height + em(1.75)), theme.color(tint), detail)
-    if hovered:
-        draw.add_rect(corner, end, theme.color(theme.ACCENT, 0.9), rounding, em(0.12))
-    told = card.problem or card.credit or card.notes
-    if told:
-        theme.tooltip(told)
-    imgui.end_group()
-    return pressed
-
-
-def _card_menu(card: Card, view: StartView) -> list:
-    """The button at the card's lower right corner, and what it opens (so does a right click)."""
-    requests: list = []
-    menu = f"{card.key}/menu"
-    if imgui.is_item_clicked(imgui.MouseButton_.right):
-        imgui.open_popup(menu)
-    end = imgui.get_item_rect_max()
-    imgui.set_cursor_screen_pos((end.x - em(2.1), end.y - em(2.5)))
-    imgui.push_style_color(imgui.Col_.button, (0, 0, 0, 0))
-    if imgui.button(f"{ICONS.ICON_FA_ELLIPSIS}##{card.key}", (em(1.8), em(1.6))):
-        imgui.open_popup(menu)
-    imgui.pop_style_color()
-    if not imgui.begin_popup(menu):
-        return requests
-    requests += _mending(card) if card.problem else _naming(card, view)
-    imgui.separator()
-    if imgui.button(f"{ICONS.ICON_FA_TRASH}  Throw away"):
-        requests.append(DeleteFile(card.path))
-    theme.tooltip("It lies in the folder .trash for a month and can be brought back.")
-    if requests:
-        imgui.close_current_popup()
-    imgui.end_popup()
-    return requests
-
-
-def _mending(card: Card) -> list:
-    """What can be done about a world that cannot be opened."""
-    imgui.push_text_wrap_pos(em(20))
-    theme.text(card.problem, theme.WARNING)
-    imgui.pop_text_wrap_pos()
-    label = f"{ICONS.ICON_FA_KIT_MEDICAL}  Save what is sound as a new world"
-    return [SalvageFile(card.path)] if imgui.button(label) else []
-
-
-def _naming(card: Card, view: StartView) -> list:
-    requests: list = []
-    if imgui.is_window_appearing():
-        view.name, view.notes = card.path.stem, card.notes
-    theme.text("Name", theme.DIM)
-    imgui.set_next_item_width(em(15))
-    flags = imgui.InputTextFlags_.enter_returns_true
-    entered, view.name = imgui.input_text("##name", view.name, flags)
-    imgui.same_line()
-    if imgui.button("Rename") or entered:
-        requests.append(RenameFile(card.path, view.name))
-    theme.text("Notes", theme.DIM)
-    _, view.notes = imgui.input_text_multiline("##notes", view.notes, (em(15), em(4)))
-    imgui.same_line()
-    imgui.begin_disabled(view.notes == card.notes)
-    if imgui.button("Keep"):
-        requests.append(NoteFile(card.path, view.notes))
-    imgui.end_disabled()
-    return requests
 
 
 def draw_quit_hint() -> list:

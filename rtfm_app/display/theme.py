@@ -21,6 +21,7 @@ RAISED = (0.135, 0.152, 0.185, 1.0)
 HOVER = (0.19, 0.22, 0.27, 1.0)
 ACCENT = (0.35, 0.66, 0.95, 1.0)
 ACCENT_DIM = (0.22, 0.42, 0.64, 1.0)
+PRIMARY_HOVER = (0.28, 0.52, 0.78, 1.0)
 WARNING = (0.96, 0.72, 0.28, 1.0)
 ERROR = (0.98, 0.46, 0.38, 1.0)
 BACKGROUND = (0.055, 0.062, 0.075, 1.0)
@@ -124,7 +125,7 @@ def _colors(style) -> None:
         c.header_active: ACCENT_DIM,
         c.check_mark: ACCENT,
         c.slider_grab: ACCENT_DIM,  # the value is written over it
-        c.slider_grab_active: (0.28, 0.52, 0.78, 1.0),
+        c.slider_grab_active: PRIMARY_HOVER,
         c.separator: (1, 1, 1, 0.09),
         c.separator_hovered: ACCENT_DIM,
         c.separator_active: ACCENT,
@@ -226,7 +227,7 @@ def value_row(label: str, value: str, label_width: float = 9.0) -> None:
 
 def primary_button(label: str, size=(0, 0)) -> bool:
     imgui.push_style_color(imgui.Col_.button, ACCENT_DIM)
-    imgui.push_style_color(imgui.Col_.button_hovered, (0.28, 0.52, 0.78, 1.0))
+    imgui.push_style_color(imgui.Col_.button_hovered, PRIMARY_HOVER)
     pressed = imgui.button(label, size)
     imgui.pop_style_color(2)
     return pressed
