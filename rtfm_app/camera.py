@@ -1,9 +1,9 @@
 """The walker: `step(state, controls, dt, surroundings) -> state`, pure.
 
 Walk mode moves on the level at a constant height above the ground; where the newest frame's own
-guess of distance is sure enough, the height follows the ground and the walk slows to a stop in
-front of obstacles. Fly mode goes where the camera looks, without limits. Nothing of the geometry
-is kept: `Surroundings` belongs to one frame and goes with it.
+guess of distance is sure enough, the height follows the ground when that clearly rises or falls,
+and the walk slows to a stop in front of obstacles. Fly mode goes where the camera looks, without
+limits. Nothing of the geometry is kept: `Surroundings` belongs to one frame and goes with it.
 """
 
 from __future__ import annotations
@@ -31,6 +31,8 @@ STEP_HEIGHT = 0.35
 GROUND_REACH = 6.0
 FARTHEST = 10.0
 GROUND_TIME_S = 0.5
+GROUND_SLACK = 0.3  # metres: on level ground a frame's guess of its height is this far off
+GROUND_LEARNT_M = 2.0
 MIN_CONFIDENCE = 0.35
 MIN_POINTS = 12
 
@@ -47,7 +49,8 @@ class CameraState:
         solid: walk mode follows the ground and respects obstacles.
         speed: walking speed, metres per second.
         eye_height: metres above the ground that walk mode keeps; None until the ground has been
-            seen, then the height at which the walker was found.
+            seen, then the height at which the walker was found, averaged over the first
+            GROUND_LEARNT_M metres. ground_learnt: how many of them have been walked.
     """
 
     position: np.ndarray
@@ -60,6 +63,7 @@ class CameraState:
     solid: bool = True
     speed: float = WALK_SPEED
     eye_height: float | None = None
+    ground_learnt: float = 0.0
 
     @property
     def rotation(self) -> np.ndarray:
@@ -198,7 +202,7 @@ def clearance(state: CameraState, wanted: np.ndarray, surroundings: Surroundings
         return 1.0
     offset = surroundings.points - state.position
     ahead, height = offset @ direction, offset[:, 1]
-    feet = (state.eye_height or EYE_HEIGHT) - STEP_HEIGHT
+    feet = (state.eye_height or EYE_HEIGHT) - STEP_HEIGHT - GROUND_SLACK
     near = (ahead > 0.02) & (ahead < 4.0) & (height > -feet) & (height < 0.2)
     (chosen,) = (near & (surroundings.confidence > MIN_CONFIDENCE)).nonzero()
     chosen = chosen[_sideways(offset[chosen], ahead[chosen], direction) < BODY_RADIUS]
@@ -263,11 +267,17 @@ def _follow_ground(state: CameraState, surroundings: Surroundings, dt: float) ->
     if found is None:
         return state
     ground, confidence = found
-    if state.eye_height is None:
-        return replace(state, eye_height=float(state.position[1] - ground))
     travelled = float(np.linalg.norm(state.velocity)) * dt
+    height = float(state.position[1] - ground)
+    if state.eye_height is None:
+        return replace(state, eye_height=height, ground_learnt=0.0)
+    if state.ground_learnt < GROUND_LEARNT_M:
+        learnt = state.ground_learnt + travelled
+        eye_height = state.eye_height + (height - state.eye_height) * travelled / learnt
+        return replace(state, eye_height=eye_height, ground_learnt=learnt)
     rate = (1 - math.exp(-dt / GROUND_TIME_S)) * min(max((confidence - 0.3) / 0.3, 0.0), 1.0)
-    change = (ground + state.eye_height - state.position[1]) * rate
+    wrong = state.eye_height - height
+    change = math.copysign(max(abs(wrong) - GROUND_SLACK, 0.0), wrong) * rate
     change = min(max(change, -0.6 * travelled), 0.6 * travelled)
     position = state.position + np.array([0.0, change, 0.0])
     return replace(state, position=position)
