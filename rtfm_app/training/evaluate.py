@@ -18,6 +18,7 @@ import torch
 
 from ..config import GenerationSettings
 from .eval_set import ROLES, Place, load_places
+from .evaluate_dream import evaluate_dream
 from .evaluate_drift import evaluate_drift
 from .evaluate_office import evaluate_office, evaluate_office_single
 from .evaluate_paint import evaluate_paint
@@ -28,9 +29,11 @@ from .evaluate_sheets import Sheet
 from .evaluate_worlds import Subject
 from .machine import describe_machine
 
-PARTS = ("office", "covered", "single", "novel", "revisit", "paint", "drift")
+PARTS = ("office", "covered", "single", "novel", "revisit", "paint", "drift", "dream")
 PLACE_PARTS = ("covered", "single", "novel", "revisit")  # of the stored test places
-ONE_STEP_PARTS = ("novel", "paint", "drift")  # not measured again with more steps
+SLOW_PARTS = ("dream",)  # left out of the quick run unless asked for
+SHEETLESS_PARTS = ("revisit", "paint", "drift", "dream")  # none, or columns of their own
+ONE_STEP_PARTS = ("novel", "paint", "drift", "dream")  # not measured again with more steps
 PERSISTENCE = "persistence"  # by itself, and only when asked for: it walks for minutes or an hour
 MANY_STEPS = 4
 QUICK_REVISIT = ("gallery", "village", "lake")  # a walk of 18 keyframes each is the slowest part
@@ -53,8 +56,8 @@ def run_eval(
     """Measure the shipped (or given) weights.
 
     Args:
-        quick: one step only, fewer targets and places, `drift` over 20 instead of 200 m; a minute
-            on two cores.
+        quick: one step only, fewer targets and places, `drift` over 20 instead of 200 m, no
+            `dream` unless asked for; a minute on two cores.
         only: one of PARTS, or a comma list, or "persistence" (see `evaluate_persistence`).
         json_path: where the flat result is written ("-" prints it).
         sheets: a folder for contact sheets, and for the plot and series of `persistence`, which
@@ -65,7 +68,7 @@ def run_eval(
     Raises:
         ValueError: unknown part, unreadable weights or evaluation files.
     """
-    parts = _parts(only)
+    parts = _parts(only, quick)
     if threads is not None:
         torch.set_num_threads(threads)
     started = time.perf_counter()
@@ -105,9 +108,9 @@ def write_result(result: dict, path: Path | None) -> None:
         Path(path).write_text(text + "\n", encoding="utf-8")
 
 
-def _parts(only: str | None) -> list[str]:
+def _parts(only: str | None, quick: bool = False) -> list[str]:
     if only is None:
-        return list(PARTS)
+        return [part for part in PARTS if not (quick and part in SLOW_PARTS)]
     chosen = only.split(",")
     if chosen == [PERSISTENCE]:
         return chosen
@@ -125,7 +128,7 @@ def _round(
     result: dict[str, float] = {}
     sheets: dict[str, Sheet] = {}
     if folder:
-        sheets = {n: Sheet(folder, n) for n in parts if n not in ("revisit", "paint", "drift")}
+        sheets = {n: Sheet(folder, n) for n in parts if n not in SHEETLESS_PARTS}
         if "drift" in parts:
             sheets["drift"] = Sheet(folder, "drift", ("first picture", "truth", "model"), limit=99)
     if "office" in parts:
@@ -134,6 +137,12 @@ def _round(
         result |= evaluate_paint(subject, settings, quick=quick, say=say)
     if "drift" in parts:
         result |= evaluate_drift(subject, settings, quick=quick, sheet=sheets.get("drift"), say=say)
+    if "dream" in parts:
+        keyframe = replace(settings, key_steps=MANY_STEPS)
+        sheet = Sheet(folder, "dream", ("not shown", "dreamt")) if folder else None
+        if sheet is not None:
+            sheets["dream"] = sheet
+        result |= evaluate_dream(subject, keyframe, quick=quick, sheet=sheet, say=say)
     wanted = [part for part in parts if part in PLACE_PARTS]
     if wanted:
         result |= _places(subject, wanted, settings, quick, sheets, say)
