@@ -84,7 +84,7 @@ class PoseStamp:
 class TakenFrame:
     """A frame as it arrived. Times are `time.perf_counter()` seconds, the same clock in both
     processes; `input_time` is that of the pose it was drawn for; `card` is what the graphics card
-    gets of it, there only until the next frame is taken."""
+    gets of it."""
 
     frame: Frame
     number: int
@@ -157,11 +157,10 @@ class FrameBoard:
         self._latest = context.RawValue("Q", 0)
         self._for_software = context.RawValue("B", 0)
         self._slots: list[tuple] | None = None
-        self._room: np.ndarray | None = None
         self._taken = 0
 
     def __getstate__(self):
-        return {**vars(self), "_slots": None, "_room": None, "_taken": 0}
+        return {**vars(self), "_slots": None, "_taken": 0}
 
     @property
     def for_software(self) -> bool:
@@ -213,16 +212,13 @@ class FrameBoard:
         return number
 
     def take(self) -> TakenFrame | None:
-        """The newest frame if it was not taken before, as an own copy; else None. The pictures for
-        the card are copied into the same memory each time: new memory costs more than the copy."""
-        if self._room is None:
-            self._room = np.zeros(sum(_PARTS[3:]), np.uint8)
+        """The newest frame if it was not taken before, as an own copy; else None."""
         for _ in range(READ_ATTEMPTS):
             number = self._latest.value
             if number <= self._taken:
                 return None
             header, parts = self._slot(number)
-            taken = _read_slot(header, parts, number, self._room)
+            taken = _read_slot(header, parts, number)
             if taken is not None:
                 self._taken = number
                 return taken
@@ -265,9 +261,8 @@ def _text_of(frame: Frame) -> bytes:
     return text
 
 
-def _read_slot(header, parts: list[np.ndarray], number: int, room: np.ndarray) -> TakenFrame | None:
-    """An own copy of what is in the slot, the pictures for the card in `room`; None when it is
-    being written over."""
+def _read_slot(header, parts: list[np.ndarray], number: int) -> TakenFrame | None:
+    """An own copy of what is in the slot; None when it is being written over."""
     if int(header["after"][0]) != number:
         return None
     head = header[0].copy()
@@ -284,12 +279,7 @@ def _read_slot(header, parts: list[np.ndarray], number: int, room: np.ndarray) -
     sizes = [math.prod(shape) for shape in shapes]
     if any(size > part.size for size, part in zip(sizes, parts, strict=True)):
         return None
-    copies = [part[:size].copy() for size, part in zip(sizes[:3], parts, strict=False)]
-    begin = 0
-    for size, part in zip(sizes[3:], parts[3:], strict=True):
-        copies.append(room[begin : begin + size])
-        copies[-1][:] = part[:size]
-        begin += size
+    copies = [part[:size].copy() for size, part in zip(sizes, parts, strict=True)]
     text = bytes(head["text"][: int(head["text_bytes"])])
     if not (int(header["before"][0]) == int(header["after"][0]) == int(head["number"]) == number):
         return None
