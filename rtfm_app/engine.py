@@ -8,6 +8,7 @@ advance  step plus the keyframe policy; what the worker and `rtfm render` call w
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -32,6 +33,7 @@ from .model.fast import prepare
 from .model.fast_compose import Drawn, draw
 from .model.frame_model import Prediction
 from .model.sampler import NoiseField, generate
+from .model.stretching import without_stretched
 from .resources import asset
 
 DEFAULT_WEIGHTS = "weights/embedded.safetensors"
@@ -172,6 +174,7 @@ class FrameEngine:
         settings = task.settings
         with task.clock.measure("compose"):
             pictures = [page.picture for page in task.memory]
+            prediction = self._without_stretched(task, prediction)
             drawn = draw(
                 prediction, task.pages, task.views, task.cameras, pictures,
                 settings.height, settings.width, settings.imagination,
@@ -184,6 +187,14 @@ class FrameEngine:
             timings_ms=task.clock.finish(),
             **self._described(prediction, drawn, task.ids),
         )
+
+    def _without_stretched(self, task: Task, prediction: Prediction) -> Prediction:
+        if prediction.pointer is None:
+            return prediction
+        given = [page.given for page in task.memory]
+        scales = [page.picture.pixels.shape[1] / task.settings.width for page in task.memory]
+        pointer = without_stretched(prediction.pointer, task.views, given, scales)
+        return replace(prediction, pointer=pointer)
 
     def _described(self, prediction: Prediction, drawn: Drawn, ids: tuple[int, ...]) -> dict:
         """The numbers of a frame beside its picture."""

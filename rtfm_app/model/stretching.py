@@ -1,0 +1,62 @@
+"""What was imagined from afar is not enough for one who comes near.
+
+Walking straight on, every keyframe lies inside the picture of the one before, so that each would be
+a magnified reading of a magnified reading: after fifty metres a single colour. Where a page is read
+magnified it gives way, to pages that show the place better, or to imagining it anew from the given
+pictures; what was given stays longer, however coarse.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import cv2
+import numpy as np
+import torch
+from torch.nn import functional as F
+
+from .cameras import Views, rho_of
+from .pointer import Pointer, full_grid
+
+# Stored pixels per drawn pixel, in the direction in which they are fewest, at which an imagined
+# page begins to give way and at which it has given way; the same of a given one.
+IMAGINED, GIVEN = (0.7, 0.4), (0.3, 0.15)
+PAGE_LOGIT, GATE_LOGIT = 6.0, 12.0  # what a stretched page loses against others, and against none
+
+
+def without_stretched(
+    pointer: Pointer, views: Views, given: Sequence[bool], pages_per_drawn: Sequence[float]
+) -> Pointer:
+    """The pointer of one target, with pages giving way where they are stretched.
+
+    Args:
+        given: of each page, whether it came from outside.
+        pages_per_drawn: columns of each stored picture over columns of the drawn one.
+    """
+    rho = rho_of(pointer.u_coarse)[:, 0]
+    size = pointer.view_logits.shape[-2:]
+    lost = torch.zeros_like(pointer.view_logits)
+    for m, (is_given, scale) in enumerate(zip(given, pages_per_drawn, strict=True)):
+        begins, ends = GIVEN if is_given else IMAGINED
+        grid = full_grid(views, m, rho)[0].float().cpu().numpy()
+        fine = cv2.GaussianBlur(cv2.medianBlur(_least_stretch(grid) * scale, 5), (0, 0), 1)
+        stretched = np.clip((begins - fine) / (begins - ends), 0, 1).astype(np.float32)
+        one = torch.from_numpy(stretched)[None, None].to(lost.device)
+        lost[:, m] = F.interpolate(one, size=size, mode="bilinear", align_corners=False)[:, 0]
+    view_logits = pointer.view_logits - PAGE_LOGIT * lost
+    stretched = (view_logits.softmax(1) * lost).sum(1, keepdim=True)
+    gate_logit = pointer.gate_logit - GATE_LOGIT * stretched
+    return replace(pointer, view_logits=view_logits, gate_logit=gate_logit)
+
+
+def _least_stretch(grid: np.ndarray) -> np.ndarray:
+    """Smaller singular value (h, w) of the Jacobian of where a grid (h, w, 2) reads; 1 where
+    neighbouring cells read as far apart as they lie."""
+    rows, columns = grid.shape[:2]
+    places = grid * np.array([columns / 2, rows / 2], np.float32)
+    down, across = np.gradient(places, axis=(0, 1))
+    total = (down**2 + across**2).sum(-1)
+    area = np.abs(across[..., 0] * down[..., 1] - across[..., 1] * down[..., 0])
+    least = np.maximum(total - np.sqrt(np.maximum(total**2 - 4 * area**2, 0)), 0) / 2
+    return np.minimum(np.sqrt(least), 2).astype(np.float32)
