@@ -182,7 +182,7 @@ def own_loss(own: torch.Tensor, rho: torch.Tensor, diffuse: torch.Tensor) -> tor
     whole = F.avg_pool2d(known.float(), 2) > 0.99
     change = own.new_zeros(())
     for axis in (2, 3):
-        for step in OWN_STEPS:
+        for step in (step for step in OWN_STEPS if step < error.shape[axis]):
             length = error.shape[axis] - step
             both = whole.narrow(axis, step, length) & whole.narrow(axis, 0, length)
             apart = error.narrow(axis, step, length) - error.narrow(axis, 0, length)
