@@ -16,8 +16,8 @@ import numpy as np
 import torch
 from torch.nn import functional as F
 
-from .cameras import Views, rho_of
-from .pointer import Pointer, full_grid
+from .cameras import Views, epipolar_lines, rho_of
+from .pointer import Pointer
 
 # Stored pixels per drawn pixel, in the direction in which they are fewest, at which an imagined
 # page begins to give way and at which it has given way; the same of a given one.
@@ -34,16 +34,18 @@ def without_stretched(
         given: of each page, whether it came from outside.
         pages_per_drawn: columns of each stored picture over columns of the drawn one.
     """
-    rho = rho_of(pointer.u_coarse)[:, 0]
-    size = pointer.view_logits.shape[-2:]
-    lost = torch.zeros_like(pointer.view_logits)
+    rows, columns = pointer.u_coarse.shape[-2:]
+    lines = epipolar_lines(views, rows, columns)
+    grid, _ = lines.at(rho_of(pointer.u_coarse).flatten(2)[:, None])
+    grid = grid[0, :, 0].unflatten(1, (rows, columns)).float().cpu().numpy()
+    fine = _least_stretch(grid)
     for m, (is_given, scale) in enumerate(zip(given, pages_per_drawn, strict=True)):
         begins, ends = GIVEN if is_given else IMAGINED
-        grid = full_grid(views, m, rho)[0].float().cpu().numpy()
-        fine = cv2.GaussianBlur(cv2.medianBlur(_least_stretch(grid) * scale, 5), (0, 0), 1)
-        stretched = np.clip((begins - fine) / (begins - ends), 0, 1).astype(np.float32)
-        one = torch.from_numpy(stretched)[None, None].to(lost.device)
-        lost[:, m] = F.interpolate(one, size=size, mode="bilinear", align_corners=False)[:, 0]
+        smooth = cv2.GaussianBlur(cv2.medianBlur(fine[m], 5), (0, 0), 1) * scale
+        fine[m] = np.clip((begins - smooth) / (begins - ends), 0, 1)
+    lost = torch.from_numpy(fine)[None].to(pointer.view_logits.device)
+    size = pointer.view_logits.shape[-2:]
+    lost = F.interpolate(lost, size=size, mode="bilinear", align_corners=False)
     view_logits = pointer.view_logits - PAGE_LOGIT * lost
     stretched = (view_logits.softmax(1) * lost).sum(1, keepdim=True)
     gate_logit = pointer.gate_logit - GATE_LOGIT * stretched
@@ -51,11 +53,11 @@ def without_stretched(
 
 
 def _least_stretch(grid: np.ndarray) -> np.ndarray:
-    """Smaller singular value (h, w) of the Jacobian of where a grid (h, w, 2) reads; 1 where
+    """Smaller singular value (M, h, w) of the Jacobian of where grids (M, h, w, 2) read; 1 where
     neighbouring cells read as far apart as they lie."""
-    rows, columns = grid.shape[:2]
+    rows, columns = grid.shape[1:3]
     places = grid * np.array([columns / 2, rows / 2], np.float32)
-    down, across = np.gradient(places, axis=(0, 1))
+    down, across = np.gradient(places, axis=(1, 2))
     total = (down**2 + across**2).sum(-1)
     area = np.abs(across[..., 0] * down[..., 1] - across[..., 1] * down[..., 0])
     least = np.maximum(total - np.sqrt(np.maximum(total**2 - 4 * area**2, 0)), 0) / 2
