@@ -32,13 +32,6 @@ WITHOUT = {
     "AVX2_VNNI": ["-mno-avx512f"],
     "AVX2_VNNI_2": ["-mno-avx512f"],
 }
-WITHOUT = {
-    "SSE41": ["-mno-avx"],
-    "AVX": ["-mno-avx2", "-mno-fma"],
-    "AVX2": ["-mno-avx512f", "-DNO_VNNI"],
-    "AVX2_VNNI": ["-mno-avx512f"],
-    "AVX2_VNNI_2": ["-mno-avx512f"],
-}
 COMPILE_SECONDS = 60
 MOST_FRAMES = 32  # memory frames that fit the kernels' own arrays
 
