@@ -300,3 +300,14 @@ def test_seeds_are_known_through_their_edits_and_the_one_that_faces_is_chosen():
     assert not edited.is_seed(1) and edited.is_seed(2)
     assert edited.facing_seed(at(0, 0)) == 2
     assert index_of([at(0, 0)]).facing_seed(at(0, 0)) is None
+
+
+def test_what_is_found_does_not_depend_on_when_the_world_was_opened():
+    rng = np.random.default_rng(4)
+    count = 420
+    positions = np.stack([rng.normal(0, 4, count), np.full(count, 1.6), rng.normal(0, 4, count)], 1)
+    table = table_of(positions, rng.uniform(-np.pi, np.pi, count))
+    opened = SpatialIndex(table)
+    grown = index_of(table.camera_to_world)
+    for x, z, yaw in zip(*rng.normal(0, 4, (2, 40)), rng.uniform(0, 360, 40), strict=True):
+        assert opened.retrieve(at(x, z, yaw), FOV, 4) == grown.retrieve(at(x, z, yaw), FOV, 4)

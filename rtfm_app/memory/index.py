@@ -31,7 +31,8 @@ ENOUGH_NEAR = 128
 ENOUGH_USEFUL = 48
 MOST_PER_ROUND = (1024, 1024, 1024)
 MOST_NEAR = 4096
-TAIL = 256
+# Frames that wait to be sorted in. None: what is found must not depend on when a world was opened.
+TAIL = 0
 SEED, GENERATED = 0, 1
 BACK_TO_BACK = -0.35
 AUTHORITY = np.array([1.06, 1.0, 1.12])  # seed, generated, edit
