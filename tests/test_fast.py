@@ -178,7 +178,7 @@ def test_lines_agree(plain):
 @pytest.mark.parametrize("count", [1, 3])
 def test_pointers_agree(plain, fast, count):
     pages, views, cameras = remembered(plain, count)
-    state = torch.randn(1, 3, 36, 64)
+    state = torch.randn(1, 3, 36, 64, generator=torch.Generator().manual_seed(0))
     wanted = plain.denoise(state, torch.zeros(1), cameras, pages, views)
     found = fast.denoise(state, torch.zeros(1), cameras, pages, views)
     assert (wanted.state - found.state).abs().max() < 0.005

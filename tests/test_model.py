@@ -8,7 +8,7 @@ import torch
 from torch.nn import functional as F
 
 from rtfm_app.config import PRESETS, ModelConfig
-from rtfm_app.geometry import pose_from_yaw_pitch
+from rtfm_app.geometry import pixel_rays, pose_from_yaw_pitch
 from rtfm_app.model.cameras import METRES_PER_UNIT, epipolar_lines, relative_views, rho_of, u_of
 from rtfm_app.model.checkpoint import load_model, save_weights
 from rtfm_app.model.fast import prepare
@@ -169,6 +169,31 @@ def test_mirrored_reading_keeps_the_horizon_all_round():
         read = mirrored(pages, views, cameras, [image], 72, 128)
         assert read[:, :, :24].mean() > 0.9
         assert read[:, :, -24:].mean() < -0.9
+
+
+@torch.no_grad()
+def test_mirrored_ground_is_ground_and_keeps_its_size():
+    """Straight paving leads on under one's feet: no wall stands on its head there."""
+    height, width, metres = 720, 1280, 1.6
+    y, x = torch.meshgrid(
+        torch.linspace(TAN, -TAN, height), torch.linspace(-1, 1, width), indexing="ij"
+    )
+    away = metres / -y.clamp(max=-1e-3)
+    aside = x * TAN * 16 / 9 * away
+    image = torch.stack([torch.sin(3 * aside), torch.sign(y), torch.zeros_like(y)])[None]
+    memory = pose_from_yaw_pitch((0, 1.6, 0), 0.0, 0.0)
+    up = cameras_of(memory[None], np.array([TAN])).up[None]
+    pages = Pages((), torch.zeros(0), torch.zeros(0), torch.zeros(0), up)
+    for yaw, pitch in ((0.0, -0.6), (0.3, -0.9), (-0.2, -1.2)):
+        target = pose_from_yaw_pitch((0, 1.6, 0), yaw, pitch)[None]
+        views = relative_views(target, np.array([TAN]), memory[None, None], np.full((1, 1), TAN))
+        cameras = cameras_of(target, np.array([TAN]))
+        read = mirrored(pages, views, cameras, [image], 72, 128)[0]
+        rays = pixel_rays(72, 128, 2 * np.arctan(TAN)) @ target[0, :3, :3].T
+        below = torch.from_numpy((rays[..., 1] < -0.2) & (rays[..., 2] < -0.2))
+        assert (read[1][below] < -0.9).all()
+        aside = torch.from_numpy(rays[..., 0] / -rays[..., 1] * metres)
+        assert (read[0] - torch.sin(3 * aside))[below].abs().median() < 0.05
 
 
 @torch.no_grad()

@@ -11,7 +11,7 @@ import torch
 from .cameras import Views
 from .fast_picture import Level, Readable, read_pixels
 from .frame_model import MOST_TINT, Cameras, Pages
-from .mirror import BORDER, PLAIN_RADIANS, SOFT_RADIANS
+from .mirror import BORDER, GROUND_RADIANS, HORIZON, PLAIN_RADIANS, SOFT_RADIANS
 
 Box = tuple[slice, slice]
 
@@ -68,13 +68,33 @@ class Mirror:
             dtype=torch.float32,
         )  # fmt: skip
 
-    def place(self, azimuth, elevation, half, level: Level):
-        """Where a direction lies in the picture, in grid coordinates times `level.half`."""
+    def direction(self, azimuth, elevation, half) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """To the right, upwards and ahead in level axes."""
         elevation = np.minimum(np.maximum(elevation, -half), half)
         elevation -= np.float32(self.pitch)
         flat = np.cos(elevation)
-        y = np.sin(elevation)
-        x, z = flat * np.sin(azimuth), flat * np.cos(azimuth)
+        return flat * np.sin(azimuth), np.sin(elevation), flat * np.cos(azimuth)
+
+    def mirrored(self, azimuth, relative, half) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """The direction that a direction reads."""
+        folded = 2 * np.minimum(np.maximum(relative, -half), half) - relative
+        direction = self.direction(azimuth, folded, half)
+        below = relative < -half
+        if not below.any():
+            return direction
+        lowest = half + np.float32(self.pitch)
+        metres = 1 / np.tan(np.maximum(np.float32(self.pitch) - relative, np.float32(HORIZON)))
+        ahead = 2 / np.tan(np.maximum(lowest, np.float32(HORIZON))) - metres
+        ahead *= np.cos(azimuth)
+        right = metres * np.sin(azimuth)
+        near = 1 / np.sqrt(right * right + ahead * ahead + 1)
+        share = np.clip(lowest * np.float32(1 / GROUND_RADIANS), 0, 1) * below
+        ground = right * near, -near, ahead * near
+        return tuple(a + (b - a) * share for a, b in zip(direction, ground, strict=True))
+
+    def place(self, direction, level: Level):
+        """Where a direction lies in the picture, in grid coordinates times `level.half`."""
+        x, y, z = direction
         # Back from the level axes: the rotation is about x only.
         c, s = self.level[1, 1], self.level[1, 2]
         depth = c * z
@@ -110,9 +130,8 @@ class Reading:
         self.coarse = self._sharp(picture.small, azimuth, relative, half)
         if above.any():
             broad = picture.plain
-            soft = read_pixels(
-                broad, *mirror.place(azimuth, np.minimum(relative, half), half, broad)
-            )
+            capped = mirror.direction(azimuth, np.minimum(relative, half), half)
+            soft = read_pixels(broad, *mirror.place(capped, broad))
             plain = _ease(above / PLAIN_RADIANS)[..., None]
             soft += (broad.pixels[:1].mean((0, 1)) - soft) * plain
             soften = _ease(above / SOFT_RADIANS)
@@ -125,8 +144,7 @@ class Reading:
         return resize(self.soft, self.size), resize(self.soften, self.size)
 
     def _sharp(self, level: Level, azimuth, relative, half) -> np.ndarray:
-        folded = 2 * np.minimum(np.maximum(relative, -half), half) - relative
-        place = self.mirror.place(azimuth, folded, half, level)
+        place = self.mirror.place(self.mirror.mirrored(azimuth, relative, half), level)
         return read_pixels(level, *place).astype(np.float32)
 
     def at(self, level: Level, box) -> np.ndarray:

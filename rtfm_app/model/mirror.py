@@ -4,7 +4,8 @@ A direction outside that frame's field of view reads the picture mirrored at its
 wave in azimuth, one reflection in elevation. It is sharp and continuous and keeps the horizon, the
 light and the texture of the place with nothing learned; what is learned is added on top. Upwards
 the reflection soon turns into the soft colours of the upper border, and those into one: a sky or a
-ceiling may be plain, trees must not hang from it.
+ceiling may be plain, trees must not hang from it. Downwards what is mirrored is level ground, not
+angles: no house stands on its roof before one's feet, and paving keeps its size.
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ from .cameras import target_rays
 
 BORDER = 0.97
 SOFT_RADIANS, PLAIN_RADIANS = 0.12, 0.6
+GROUND_RADIANS = 0.3  # so far below the horizon a border is one of the ground, and of nothing else
+HORIZON = 0.01
 
 
 @dataclass(frozen=True)
@@ -61,15 +64,16 @@ def mirrored_reading(
     pitch = torch.atan2(-up_memory[:, 2], up_memory[:, 1]).neg()[:, None]
     half = torch.atan(tan_memory[:, 1:] * torch.cos(azimuth)) * BORDER
     relative = elevation + pitch
-    folded = torch.where(relative > half, 2 * half - relative, relative)
-    folded = torch.where(relative < -half, -2 * half - relative, folded)
+    folded = 2 * torch.maximum(torch.minimum(relative, half), -half) - relative
 
-    def grid(elevation: torch.Tensor) -> torch.Tensor:
+    def towards(elevation: torch.Tensor) -> torch.Tensor:
         elevation = torch.maximum(torch.minimum(elevation, half), -half) - pitch
         flat = torch.cos(elevation)
-        direction = torch.stack(
+        return torch.stack(
             [flat * torch.sin(azimuth), torch.sin(elevation), -flat * torch.cos(azimuth)], 1
         )
+
+    def grid(direction: torch.Tensor) -> torch.Tensor:
         back = level.transpose(1, 2) @ direction
         depth = back[:, 2].neg().clamp(min=0.05)
         place = torch.stack(
@@ -78,7 +82,20 @@ def mirrored_reading(
         return place.clamp(-1, 1).reshape(-1, height, width, 2)
 
     above = (relative - half).clamp(min=0).reshape(-1, 1, height, width)
-    return MirroredReading(grid(folded), grid(torch.minimum(relative, half)), above)
+    ground = _ground_mirrored(azimuth, elevation, -half - pitch)
+    share = ((half + pitch) / GROUND_RADIANS).clamp(0, 1) * (relative < -half)
+    sharp = torch.lerp(towards(folded), ground, share[:, None])
+    return MirroredReading(grid(sharp), grid(towards(torch.minimum(relative, half))), above)
+
+
+def _ground_mirrored(azimuth, elevation, border) -> torch.Tensor:
+    """Unit directions (N, 3, P) of the points of level ground that lie as far behind the picture's
+    lower border as those that a direction shows lie before it; `border` is its elevation."""
+    metres = 1 / torch.tan((-elevation).clamp(min=HORIZON))
+    farthest = 1 / torch.tan((-border).clamp(min=HORIZON))
+    ahead = (2 * farthest - metres) * torch.cos(azimuth)
+    direction = torch.stack([metres * torch.sin(azimuth), -torch.ones_like(ahead), -ahead], 1)
+    return F.normalize(direction, dim=1)
 
 
 def read_mirrored(image: torch.Tensor, reading: MirroredReading, mode: str) -> torch.Tensor:

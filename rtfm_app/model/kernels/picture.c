@@ -163,6 +163,9 @@ INLINE void sine_cosine(vec x, vec *sine, vec *cosine) {
     *cosine = (c * b + 1) * flip;
 }
 
+#define GROUND_RADIANS 0.3f /* mirror.py */
+#define HORIZON 0.01f
+
 typedef struct {
     float rotation[9], pitch, level[2], tan_target[2], tan_memory[2], limit, border;
     float scale[2], base[2]; /* from grid coordinates to pixels */
@@ -185,6 +188,18 @@ INLINE void mirrored_place(const Mirror *m, vec x, float y, vec *px, vec *py) {
     vec folded = 2 * smaller(larger(relative, -half), half) - relative;
     sine_cosine(smaller(larger(folded, -half), half) - m->pitch, &high, &deep);
     vec across = deep * sine, ahead = deep * cosine;
+    vec lowest = half + m->pitch, share = smaller(lowest * (1 / GROUND_RADIANS), all(1));
+    share = chosen(relative < -half, larger(share, all(0)), all(0));
+    if (sum_of(share) > 0) {
+        vec deepest, widest;
+        sine_cosine(larger(lowest, all(HORIZON)), &deepest, &widest);
+        vec metres = flat / larger(-up, flat * HORIZON + 1e-9f);
+        vec beyond = (2 * widest / deepest - metres) * cosine, beside = metres * sine;
+        vec near = 1 / root(beside * beside + beyond * beyond + 1);
+        across += (beside * near - across) * share;
+        high += (-near - high) * share;
+        ahead += (beyond * near - ahead) * share;
+    }
     float c = m->level[0], s = m->level[1];
     vec over = 1 / larger(c * ahead - s * high, all(0.05f));
     across *= over / m->tan_memory[0];
