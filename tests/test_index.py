@@ -102,6 +102,20 @@ def test_what_is_imagined_later_does_not_displace_what_shows_a_place_well():
     assert np.mean(kept) > 2.6 and min(kept) >= 2
 
 
+def test_a_crowd_of_later_frames_does_not_hide_the_first():
+    """Nor does it when many more were imagined there than are looked at closely."""
+    rng = np.random.default_rng(3)
+    index = index_of([at(0, 0, angle) for angle in range(0, 360, 25)])
+    views = [at(*rng.uniform(-0.4, 0.4, 2), angle) for angle in range(0, 360, 17)]
+    before = [index.retrieve(view, FOV, 3).ids for view in views]
+    for number in range(100, 900):
+        pose = at(*rng.uniform(-1.5, 1.5, 2), rng.uniform(0, 360))
+        index.add(number, pose, FOV, GENERATED, number)
+    after = [index.retrieve(view, FOV, 3).ids for view in views]
+    kept = [len(set(a) & set(b)) for a, b in zip(before, after, strict=True)]
+    assert np.mean(kept) > 2.6 and min(kept) >= 2
+
+
 def test_what_is_imagined_later_counts_where_the_earlier_shows_it_badly():
     index = index_of([at(0, 0), at(0, -8)])
     assert index.retrieve(at(0, -8), FOV, 1).ids == (2,)

@@ -37,7 +37,7 @@ SEED, GENERATED = 0, 1
 BACK_TO_BACK = -0.35
 AUTHORITY = np.array([1.06, 1.0, 1.12])  # seed, generated, edit
 LATER_WINS_LESS = 0.04
-CLAIMED = 0.6  # of what an earlier imagined frame shows well, so much does not count for later ones
+CLAIMED = 0.6  # of what an imagined frame shows well, so much does not count for each later one
 SHOWN_WELL = (0.5, 0.8)  # how well a sample is seen where a claim to it begins and is complete
 LEVEL = 0.35  # sine of the pitch up to which a picture counts as level
 FAR_BETTER = 0.25
@@ -240,16 +240,21 @@ class SpatialIndex:
         picture, once enough was imagined there; farther away, where the earlier ones show the
         place badly, the later ones count in full. A painted frame is as old as its original.
         """
-        imagined = self._origin[slots] == GENERATED
-        if not imagined.any():
-            return np.ones((1, 1), np.float32)
         begins, complete = SHOWN_WELL
-        left = 1 - ((seen - begins) / (complete - begins)).clip(0, 1) * imagined[:, None]
-        order = np.argsort(self._oldest[slots], kind="stable")
+        left = np.clip(seen, begins, complete)
+        left -= begins
+        left *= -CLAIMED / (complete - begins)
+        left += 1
+        left[self._origin[slots] != GENERATED] = 1
+        oldest = self._oldest[slots]
+        order = None if (oldest[1:] >= oldest[:-1]).all() else np.argsort(oldest, kind="stable")
         before = np.ones_like(seen)
-        before[order[1:]] = left[order[:-1]].cumprod(axis=0)
-        plain = self._views.kind[slots] == GENERATED
-        return 1 - CLAIMED * (1 - before) * plain[:, None]
+        if order is None:
+            np.cumprod(left[:-1], axis=0, out=before[1:])
+        else:
+            before[order[1:]] = left[order[:-1]].cumprod(axis=0)
+        before[self._views.kind[slots] != GENERATED] = 1
+        return before
 
     def _finalists(self, camera_to_world: np.ndarray, tan_y: float, kept: list[int]) -> np.ndarray:
         """Slots (C,) of the most promising frames, those in `kept` always among them."""
@@ -275,25 +280,30 @@ class SpatialIndex:
             found.append(self._order.take(begin[level], end[level], limit))
             fresh = np.concatenate(found)
             fresh = fresh[self._alive[fresh]]
-            score = self._coarse_score(fresh, camera_to_world, tan_y)
+            score, more = self._coarse_score(fresh, camera_to_world, tan_y)
             slots.append(fresh)
             scores.append(score)
-            useful += int((score > 0.2).sum())
+            useful += more
             if useful >= ENOUGH_USEFUL or totals[level] == totals[LEVELS]:
                 break
             level = min(int(np.searchsorted(totals, 4 * totals[level])), LEVELS)
             found = []
         return _distinct_best(np.concatenate(slots), np.concatenate(scores))
 
-    def _coarse_score(self, slots, camera_to_world, tan_y) -> np.ndarray:
-        """(C,) overlap, with a trace of nearness so that frames that see nothing are ordered."""
+    def _coarse_score(self, slots, camera_to_world, tan_y) -> tuple[np.ndarray, int]:
+        """(C,) overlap not claimed yet, with a trace of nearness so that frames that see nothing
+        are ordered; and how many overlap at all."""
         score, along = self._views.nearness(slots, camera_to_world)
         score *= 1e-3
+        useful = 0
         facing = np.flatnonzero(along > BACK_TO_BACK)
         if len(facing):
             seen = self._views.seen(COARSE, slots[facing], camera_to_world, tan_y)
+            useful = int((seen @ COARSE.weights > 0.2).sum())
+            if len(facing) > FINALISTS:  # else all are looked at closely
+                seen *= self._unclaimed(slots[facing], seen)
             score[facing] += seen @ COARSE.weights
-        return score
+        return score, useful
 
     def _build_order(self) -> CellOrder:
         views = self._views
