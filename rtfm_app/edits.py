@@ -8,6 +8,7 @@ shows the place gets a new version with the mark in its pixels, and the old vers
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
@@ -18,6 +19,7 @@ from .agreement import BEFORE, agreed_depth, flattened
 from .carry import Carried, carry, points_of
 from .frame import Frame
 from .geometry import invert_pose
+from .memory.rows import EncodedFrame, encode
 from .memory.world_file import StoredFrame
 
 LEAST_PIXELS = 6.0  # of the mark, in a stored frame; fewer are left alone
@@ -56,7 +58,7 @@ def paint(engine, frame: Frame, mark: np.ndarray) -> list[int]:
 
 def paint_steps(engine, frame: Frame, mark: np.ndarray) -> Iterator[list[int]]:
     """`paint` in small steps, so that walking goes on meanwhile; yields the ids written in each.
-    The engine shows the mark after the last step; closing earlier leaves what is written."""
+    All of them are written in the last step, in one transaction: a stroke is there or it is not."""
     mark = check_mark(mark, frame)
     if not mark[..., 3].any():
         return
@@ -77,37 +79,39 @@ def paint_steps(engine, frame: Frame, mark: np.ndarray) -> Iterator[list[int]]:
             carried[frame_id] = there
         yield []
     most = sorted(carried, key=lambda i: -carried[i].pixels)[:MOST_FRAMES]
-    ids: list[int] = []
-    try:
-        for frame_id in most:
-            old, there = stored[frame_id], carried[frame_id]
-            others = [o for o in _nearest(stored.values(), old.camera_to_world) if o is not old]
-            alpha = visible_alpha(old, there, others)
-            if alpha.sum() >= LEAST_PIXELS:
-                picture = blend(old.image, there.mark[..., :3], alpha)
-                ids.append(_write_version(engine.world, frame_id, old, picture))
-                yield ids[-1:]
-    finally:
-        _note_stroke(engine, ids)
+    versions: list[EncodedFrame] = []
+    for frame_id in most:
+        old, there = stored[frame_id], carried[frame_id]
+        others = [o for o in _nearest(stored.values(), old.camera_to_world) if o is not old]
+        alpha = visible_alpha(old, there, others)
+        if alpha.sum() >= LEAST_PIXELS:
+            picture = blend(old.image, there.mark[..., :3], alpha)
+            versions.append(_version(frame_id, old, picture))
+            yield []
+    if versions:
+        yield _write_stroke(engine, versions)
 
 
-def _write_version(world, frame_id: int, old: StoredFrame, picture: np.ndarray) -> int:
+def _version(frame_id: int, old: StoredFrame, picture: np.ndarray) -> EncodedFrame:
     version = StoredFrame(
         "edit", old.camera_to_world, old.fov_y_radians, picture, old.valid,
         pinned=old.pinned, replaces=frame_id,
     )  # fmt: skip
-    return world.add_frame(version)
+    return encode(version, time.time())
 
 
-def _note_stroke(engine, ids: list[int]) -> None:
-    """The new versions were one stroke, to be undone together."""
-    if not ids:
-        return
+def _write_stroke(engine, versions: list[EncodedFrame]) -> list[int]:
+    """The new versions are one stroke, kept and undone together."""
     world = engine.world
-    strokes = world.get_state(STROKES_STATE) or []
-    world.set_state(STROKES_STATE, [*strokes, ids][-MOST_STROKES:])
-    world.journal("paint", {"ids": ids})
+
+    def note(ids: list[int]) -> None:
+        strokes = world.get_state(STROKES_STATE) or []
+        world.set_state(STROKES_STATE, [*strokes, ids][-MOST_STROKES:])
+        world.journal("paint", {"ids": ids})
+
+    ids = world.add_together(versions, note)
     engine.refresh()
+    return ids
 
 
 def with_agreed_depth(frame: Frame, mark: np.ndarray, stored: Iterable[StoredFrame]) -> Frame:
@@ -127,17 +131,19 @@ def undo_paint(engine) -> list[int]:
     Raises:
         SaveError: the world cannot be written.
     """
-    strokes = engine.world.get_state(STROKES_STATE) or []
+    world = engine.world
+    strokes = world.get_state(STROKES_STATE) or []
     undone: list[int] = []
     while strokes and not undone:
-        live = set(engine.world.frame_table().ids.tolist())
-        for frame_id in reversed(strokes.pop()):
-            if frame_id in live:
-                engine.world.undo_edit(frame_id)
-                undone.append(frame_id)
-    engine.world.set_state(STROKES_STATE, strokes)
+        live = set(world.frame_table().ids.tolist())
+        undone = [frame_id for frame_id in reversed(strokes.pop()) if frame_id in live]
+
+    def note() -> None:
+        world.set_state(STROKES_STATE, strokes)
+        world.journal("undo paint", {"ids": undone})
+
     if undone:
-        engine.world.journal("undo paint", {"ids": undone})
+        world.undo_edits(undone, note)
         engine.refresh()
     return undone
 

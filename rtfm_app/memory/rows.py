@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -301,6 +301,16 @@ def delete_frames(connection: sqlite3.Connection, frame_ids: Iterable[int]) -> N
         "DELETE FROM frames WHERE id = ?",
     ):
         connection.executemany(statement, keys)
+
+
+def take_back(connection: sqlite3.Connection, replaced: Mapping[int, int | None]) -> None:
+    """Hide edits and show again what each replaced."""
+    for edit, older in replaced.items():
+        connection.execute("UPDATE frames SET deleted = 1 WHERE id = ?", (edit,))
+        connection.execute(
+            "UPDATE frames SET superseded_by = NULL WHERE id = ? AND superseded_by = ?",
+            (older, edit),
+        )
 
 
 def count_kinds(query: Callable[[str], list[tuple]]) -> dict[str, tuple[int, int]]:

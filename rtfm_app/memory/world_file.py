@@ -13,6 +13,7 @@ import contextlib
 import os
 import sqlite3
 import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +23,7 @@ from .codec import DamagedFrame
 from .database import SaveError
 from .lock import WorldInUse, WriterLock
 from .maintenance import Problem, salvage_world, verify_world
-from .rows import StoredFrame
+from .rows import EncodedFrame, StoredFrame
 from .schema import KINDS, UnreadableWorld
 from .store import JournalEntry, WorldStore
 from .table import FrameTable
@@ -135,22 +136,31 @@ class WorldFile(WorldStore):
             ValueError: bad picture or pose, or `replaces` names a frame that is not live.
             SaveError: over 256 MB wait already, nothing was kept; or the world is read-only.
         """
-        encoded = rows.encode(frame, time.time())
+        return self.add_together([rows.encode(frame, time.time())])[0]
+
+    def add_together(
+        self, frames: Sequence[EncodedFrame], note: Callable[[list[int]], None] = lambda ids: None
+    ) -> list[int]:
+        """`add_frame` for several (from `rows.encode`), all of them or none, together with what
+        `note(ids)` sets in state and journal."""
         with self._mutex:
             self._check_writable()
-            if frame.replaces is not None and not self._is_live(frame.replaces):
-                raise ValueError(f"frame {frame.replaces} cannot be replaced: it is not live")
-            encoded = encoded.with_id(self._next_id)
+            for frame in frames:
+                if frame.replaces is not None and not self._is_live(frame.replaces):
+                    raise ValueError(f"frame {frame.replaces} cannot be replaced: it is not live")
             waiting = sum(item.bytes for item in self._waiting_frames.values())
-            if waiting + encoded.bytes > MAX_WAITING_BYTES:
+            if waiting + sum(frame.bytes for frame in frames) > MAX_WAITING_BYTES:
                 self.flush()
-            self._next_id += 1
-            self._waiting_frames[encoded.id] = encoded
+            ids = list(range(self._next_id, self._next_id + len(frames)))
+            self._next_id += len(frames)
+            for frame_id, frame in zip(ids, frames, strict=True):
+                self._waiting_frames[frame_id] = frame.with_id(frame_id)
+            note(ids)
             try:
                 self.flush()
             except SaveError:
                 self._arm_timer()
-            return encoded.id
+            return ids
 
     def read_frame(self, frame_id: int) -> StoredFrame:
         """The frame as it was added, pixels bit for bit.
@@ -232,19 +242,25 @@ class WorldFile(WorldStore):
             KeyError: no such frame.
             ValueError: it was itself replaced by a later edit, or undone already.
         """
+        self.undo_edits([frame_id])
+
+    def undo_edits(self, frame_ids: Sequence[int], note: Callable[[], None] = lambda: None) -> None:
+        """`undo_edit` for several, in their order, all of them or none, together with what `note`
+        sets in state and journal."""
+        replaced: dict[int, int | None] = {}
         with self._mutex:
-            deleted, replaces, superseded_by = self._links(frame_id)
-            if superseded_by is not None or deleted:
-                later = f"; undo edit {superseded_by} first" if superseded_by else ""
-                raise ValueError(f"edit {frame_id} is not live{later}")
-
-            def work(connection: sqlite3.Connection) -> None:
-                connection.execute("UPDATE frames SET deleted = 1 WHERE id = ?", (frame_id,))
-                connection.execute(
-                    "UPDATE frames SET superseded_by = NULL WHERE id = ?", (replaces,)
-                )
-
-            self._write(work)
+            for frame_id in frame_ids:
+                deleted, replaced[frame_id], superseded_by = self._links(frame_id)
+                if deleted or superseded_by not in (None, *replaced):
+                    later = f"; undo edit {superseded_by} first" if superseded_by else ""
+                    raise ValueError(f"edit {frame_id} is not live{later}")
+            before = dict(self._waiting_state), list(self._waiting_journal)
+            note()
+            try:
+                self._write(lambda connection: rows.take_back(connection, replaced))
+            except SaveError:
+                self._waiting_state, self._waiting_journal = before
+                raise
 
     def set_pinned(self, frame_id: int, pinned: bool) -> None:
         """Mark a frame as always kept in mind. KeyError if unknown."""
