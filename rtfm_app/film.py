@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from fractions import Fraction
 from pathlib import Path
@@ -28,6 +29,7 @@ class FilmWriter:
         self._ticks_per_second = ticks_per_second
         self._unfinished = path.with_name(f".{path.stem}.{os.getpid()}.unfinished{path.suffix}")
         path.parent.mkdir(parents=True, exist_ok=True)
+        remove_abandoned(path.parent, f".{path.stem}.", f".unfinished{path.suffix}")
         self._container = av.open(str(self._unfinished), "w")
         self._stream = None
         self._start_s = 0.0
@@ -72,6 +74,31 @@ class FilmWriter:
         self._unfinished.unlink(missing_ok=True)
 
 
+def remove_abandoned(folder: Path, before: str, after: str) -> None:
+    """Remove files named `before`PID`after` whose writer, process PID, was killed."""
+    for path in folder.iterdir():
+        pid = path.name.removeprefix(before).removesuffix(after)
+        named = path.name == f"{before}{pid}{after}" and pid.isascii() and pid.isdecimal()
+        if named and not _runs(int(pid)):
+            # on Windows a file that is still written cannot be removed
+            with contextlib.suppress(PermissionError, FileNotFoundError):
+                path.unlink()
+
+
+def _runs(pid: int) -> bool:
+    if pid == os.getpid():
+        return True
+    if os.name == "nt":  # there `os.kill` would end it
+        return False
+    try:
+        os.kill(pid, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
 class PictureWriter:
     """`000000.png` … in a folder, each written through a temporary name. Used as `FilmWriter`."""
 
@@ -79,6 +106,8 @@ class PictureWriter:
         self.path = folder
         self.frames = first
         folder.mkdir(parents=True, exist_ok=True)
+        for number in (first, first + 1):  # a killed run was writing one of them
+            remove_abandoned(folder, f".{number:06d}.png.", "")
 
     def add(self, image: np.ndarray, time_s: float) -> None:
         path = self.path / f"{self.frames:06d}.png"
