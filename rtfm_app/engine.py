@@ -35,6 +35,7 @@ from .model.frame_model import Prediction
 from .model.sampler import NoiseField, generate
 from .model.stretching import without_stretched
 from .resources import asset
+from .saved_state import CONTEXT_STATE, context_to_json, sound_context
 
 DEFAULT_WEIGHTS = "weights/embedded.safetensors"
 KEY_NEAR_METRES, KEY_NEAR_RADIANS = 0.3, np.radians(10)
@@ -51,8 +52,8 @@ class FrameEngine:
         self.index = self._read_index()
         self.pages = PageStore(world, model, device)
         self._noise: NoiseField | None = None
-        self._previous: tuple[int, ...] = ()
-        self._vain: np.ndarray | None = None
+        self._previous, self._vain = sound_context(world.get_state(CONTEXT_STATE))
+        self._saved_context = self._previous, self._vain
         self._trail: tuple[tuple[np.ndarray, float], ...] = ()
         self._looked_ahead = 0
 
@@ -259,12 +260,14 @@ class FrameEngine:
         """A frame was deleted from the world."""
         self.index.remove(frame_id)
         self._vain = None
+        self._save_context()
         self.pages.drop(frame_id)
 
     def refresh(self) -> None:
         """The world's frames changed from outside (edit, undo, restore): read the table again."""
         self.index = self._read_index()
         self._vain = None
+        self._save_context()
         self.pages.keep_only(self.index)
 
     def _read_index(self) -> SpatialIndex:
@@ -329,6 +332,7 @@ class FrameEngine:
             ahead[:3, 3] += np.asarray(velocity) * settings.look_ahead_s
             self._imagine(ahead, settings, options)
         task = self._begin(camera_to_world, settings, fov_y_radians, overscan)
+        self._save_context()
         prediction = self._denoise(task, settings.inter_steps)
         frame = self._finish(task, prediction, "inter")
         known = not is_new(frame, task.coverage, settings)
@@ -340,6 +344,14 @@ class FrameEngine:
         key = self._finish(task, prediction, "key")
         self.commit(key)
         return key
+
+    def _save_context(self) -> None:
+        """So that a walk goes on after a reload as if nothing had happened."""
+        ids, vain = self._saved_context
+        if (ids == self._previous and vain is self._vain) or self.world.read_only:
+            return
+        self._saved_context = self._previous, self._vain
+        self.world.set_state(CONTEXT_STATE, context_to_json(*self._saved_context))
 
     def _imagine(self, pose: np.ndarray, settings: GenerationSettings, options: dict) -> None:
         """Imagine the view ahead if memory hardly covers it."""

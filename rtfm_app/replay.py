@@ -3,7 +3,7 @@
 The world file is only read. Everything happens in a temporary copy that is first put back to how
 the world was when the journal began: what the walk itself committed is not there, so it is imagined
 again, and can be compared with what was committed then. A session (the world was opened) starts
-with an engine without a past, as it did then; what did not come from walking (strokes, footprints,
+with what its engine remembered then; what did not come from walking (strokes, footprints,
 frames of a rendered walk) is taken over as it is.
 
 With a deterministic engine on the same machine, with the same weights and number of threads, the
@@ -27,7 +27,7 @@ from .geometry import check_pose
 from .link import PoseStamp
 from .memory.world_file import JournalEntry, StoredFrame, WorldFile
 from .rewind import OPPOSITE, committed_ids, rewind, stored_frame, take_over
-from .saved_state import settings_from_json
+from .saved_state import CONTEXT_STATE, settings_from_json
 from .world_session import WorldSession
 
 
@@ -210,6 +210,7 @@ class _Player:
         take_over(self._world, self._copy, next_frame, self._committed)
         world = WorldFile.open(self._copy)
         world.set_state("settings", payload.get("settings") or {})
+        world.set_state(CONTEXT_STATE, payload.get("context") or {})
         self._open_session = WorldSession(self._open_engine(world), self._copy)
         now = self._session.engine.run_info()
         for name, value in now.items():

@@ -4,8 +4,13 @@ from __future__ import annotations
 
 from dataclasses import asdict, replace
 
+import numpy as np
+
 from .config import GenerationSettings
 from .geometry import check_pose
+
+CONTEXT_STATE = "context"
+MOST_HELD = 1024
 
 
 def settings_from_json(value) -> GenerationSettings:
@@ -35,3 +40,25 @@ def sound_camera(value) -> dict | None:
     except (ValueError, TypeError, KeyError):
         return None
     return {"camera_to_world": pose.tolist(), "mode": mode}
+
+
+def sound_context(value) -> tuple[tuple[int, ...], np.ndarray | None]:
+    """What a walk was last drawn from, as `context_to_json` saved it: the ids of the frames, and
+    the pose from which looking ahead was in vain. What is bad is left out."""
+    if not isinstance(value, dict):
+        return (), None
+    ids = value.get("ids")
+    sound = isinstance(ids, list) and len(ids) <= MOST_HELD
+    ids = tuple(ids) if sound and all(type(i) is int and 0 < i < 1 << 62 for i in ids) else ()
+    try:
+        vain = None if value.get("vain") is None else np.array(value["vain"], np.float64)
+        if vain is not None:
+            check_pose(vain)
+    except (ValueError, TypeError):
+        vain = None
+    return ids, vain
+
+
+def context_to_json(ids: tuple[int, ...], vain: np.ndarray | None) -> dict:
+    """See `sound_context`; floats keep every bit."""
+    return {"ids": list(ids), "vain": None if vain is None else vain.tolist()}

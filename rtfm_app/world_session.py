@@ -19,7 +19,7 @@ from .frame import Frame
 from .link import PoseStamp
 from .memory.world_file import SaveError, WorldFile
 from .painting import Painting
-from .saved_state import settings_from_json, sound_camera
+from .saved_state import CONTEXT_STATE, settings_from_json, sound_camera
 from .session_films import SessionFilms
 
 SAVE_EVERY_S = 1.0
@@ -135,6 +135,7 @@ class WorldSession:
             {
                 "settings": asdict(self.settings),
                 "next_frame": world.next_frame_id,
+                "context": world.get_state(CONTEXT_STATE) or {},
                 **self.engine.run_info(),
             },
         )
