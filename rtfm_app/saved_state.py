@@ -48,8 +48,9 @@ def sound_context(value) -> tuple[tuple[int, ...], np.ndarray | None]:
     if not isinstance(value, dict):
         return (), None
     ids = value.get("ids")
-    sound = isinstance(ids, list) and len(ids) <= MOST_HELD
-    ids = tuple(ids) if sound and all(type(i) is int and 0 < i < 1 << 62 for i in ids) else ()
+    if not isinstance(ids, list) or len(ids) > MOST_HELD:
+        ids = []
+    ids = tuple(ids) if all(type(i) is int and 0 < i < 1 << 62 for i in ids) else ()
     try:
         vain = None if value.get("vain") is None else np.array(value["vain"], np.float64)
         if vain is not None:
