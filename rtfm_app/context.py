@@ -30,7 +30,8 @@ class Page:
 
     Attributes:
         kv: one tensor (2, heads, T, D / heads) per block.  features: (C, H / 4, W / 4).
-        image: (3, H, W) at model resolution.  valid: (1, H, W).
+        image: (3, H, W) at model resolution; unmarked: the same before a user painted on it.
+        valid: (1, H, W).
         picture: at its stored resolution.
         camera_to_world: (4, 4) float64.  tan_y: of the stored picture.
         given: a picture from outside, not imagined.
@@ -39,6 +40,7 @@ class Page:
     kv: tuple[torch.Tensor, ...]
     features: torch.Tensor
     image: torch.Tensor
+    unmarked: torch.Tensor
     valid: torch.Tensor
     picture: Readable
     camera_to_world: np.ndarray
@@ -47,9 +49,10 @@ class Page:
 
     def tensors(self, device: torch.device) -> Iterator[torch.Tensor]:
         """All that lies on the engine's device."""
-        yield from (*self.kv, self.features, self.image, self.valid)
+        yield from (*self.kv, self.features, self.image, self.unmarked, self.valid)
         if device.type != "cpu":
             yield self.picture.tensor(device)
+            yield self.picture.unmarked.tensor(device)
 
 
 @dataclass(frozen=True)
@@ -157,9 +160,12 @@ class PageStore:
         """Memory pass of a stored frame, always from its stored 8-bit picture."""
         stored = self.world.read_frame(frame_id)
         config = self.model.config
-        picture = Readable(stored.image)
-        image = picture.tensor(self.device)
-        image = F.interpolate(image, size=(config.height, config.width), mode="area")
+        oldest, given = self._origin(frame_id, stored.kind)
+        before = None if oldest == frame_id else self.world.read_frame(oldest).image
+        picture = Readable(stored.image, before)
+        image = unmarked = self._shrunk(picture)
+        if before is not None:
+            unmarked = self._shrunk(picture.unmarked)
         valid = torch.ones_like(image[:, :1])
         if stored.valid is not None:
             mask = torch.from_numpy(stored.valid).to(self.device).float()[None, None]
@@ -171,15 +177,21 @@ class PageStore:
             # Soft borders: what is read fades into what is imagined again, without a seam.
             valid = F.avg_pool2d(valid, 9, 1, 4, count_include_pad=False)
         return Page(
-            tuple(layer[0] for layer in kv), features[0], image[0], valid[0], picture,
-            stored.camera_to_world, tan_y, self._is_given(frame_id, stored.kind),
+            tuple(layer[0] for layer in kv), features[0], image[0], unmarked[0], valid[0], picture,
+            stored.camera_to_world, tan_y, given,
         )  # fmt: skip
 
-    def _is_given(self, frame_id: int, kind: str) -> bool:
-        """Whether a frame, or what it is a painted version of, came from outside."""
+    def _shrunk(self, picture: Readable) -> torch.Tensor:
+        """(1, 3, H, W) at model resolution."""
+        size = self.model.config.height, self.model.config.width
+        return F.interpolate(picture.tensor(self.device), size=size, mode="area")
+
+    def _origin(self, frame_id: int, kind: str) -> tuple[int, bool]:
+        """The frame that a frame is a painted version of, else itself, and whether that came from
+        outside."""
         if kind == "edit":
-            _, kind = self.world.origins().get(frame_id, (frame_id, "seed"))
-        return kind != "generated"
+            frame_id, kind = self.world.origins().get(frame_id, (frame_id, "seed"))
+        return frame_id, kind != "generated"
 
     def gather(
         self, pose, fov: float, memory: list[Page], anchor: int
@@ -207,6 +219,7 @@ class PageStore:
             self._side.join(page.tensors(self.device))
         poses = np.stack([page.camera_to_world for page in memory])
         tan_y = np.array([page.tan_y for page in memory])
+        painted = any(page.picture.unmarked is not page.picture for page in memory)
         pages = Pages(
             kv=tuple(
                 torch.stack(layers)[None] for layers in zip(*(p.kv for p in memory), strict=True)
@@ -216,6 +229,7 @@ class PageStore:
             valid=torch.stack([p.valid for p in memory])[None],
             up=cameras_of(poses, tan_y, self.device).up[None],
             given=torch.tensor([[float(p.given) for p in memory]], device=self.device),
+            unmarked=torch.stack([p.unmarked for p in memory])[None] if painted else None,
         )
         self._last = memory, pages
         return pages

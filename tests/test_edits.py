@@ -9,7 +9,14 @@ import torch
 
 from rtfm_app.agreement import agreed_depth
 from rtfm_app.engine import FrameEngine
-from rtfm_app.geometry import invert_pose, look_at, pixel_rays, tangents
+from rtfm_app.geometry import (
+    invert_pose,
+    look_at,
+    pixel_rays,
+    pose_from_yaw_pitch,
+    tangents,
+    yaw_pitch_of,
+)
 from rtfm_app.marks import round_stroke, sign
 from rtfm_app.memory.world_file import StoredFrame, WorldFile, verify_world
 
@@ -177,6 +184,26 @@ def test_a_mark_on_what_was_only_imagined_stays(tmp_path):
         again = engine.step(aside, follow=False).image
     reddened = again[mark[..., 3] > 0].astype(int)
     assert (reddened[:, 0] - reddened[:, 1]).mean() > 120
+
+
+def test_a_mark_is_not_mirrored_in_what_nobody_has_seen(tmp_path):
+    """What lies beside a picture is its mirror image, but of how it was before the stroke."""
+    with make_world(tmp_path / "w.rtfm", seeds=(0,)):
+        pass
+    with FrameEngine.open(tmp_path / "w.rtfm") as engine:
+        yaw, _ = yaw_pitch_of(around(0))
+        turned = pose_from_yaw_pitch(around(0)[:3, 3], yaw - math.radians(55), 0.0)
+        before = engine.step(turned, follow=False).image
+        frame = engine.step(around(0), follow=False)
+        mark = round_stroke(SIZE, [np.array([400.0, 150.0])], 60.0, PINK, 0.0)
+        assert len(engine.paint(frame, mark)) == 1
+        painted = engine.step(around(0), follow=False).image
+        assert np.abs(painted.astype(int) - frame.image)[130:170, 380:420].mean() > 40
+        # 55 degrees aside the picture's own right border is at a third of the width
+        after = engine.step(turned, follow=False).image
+        change = np.abs(after.astype(int) - before).mean(-1)
+        assert change[:, :120].max() > 60, "the mark itself is in sight at the left"
+        assert change[:, 260:].max() < 20
 
 
 def test_the_stored_pictures_correct_a_wrong_distance():

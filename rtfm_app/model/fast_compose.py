@@ -60,8 +60,9 @@ def draw(
             kernels(best_precision(prediction.state.device)),
         )  # fmt: skip
     images = [picture.tensor(prediction.state.device) for picture in pictures]
+    unmarked = [picture.unmarked.tensor(prediction.state.device) for picture in pictures]
     picture, gate, share = compose(
-        prediction, pages, views, cameras, images, height, width, imagination
+        prediction, pages, views, cameras, images, height, width, imagination, unmarked
     )
     image = ((picture[0].clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8)
     image, seen = HostCopy(image.permute(1, 2, 0).contiguous()), HostCopy(gate[0, 0])
@@ -90,16 +91,17 @@ def compose_quickly(
     gate -= 0.03
     np.clip(gate, 0, 1, out=gate)
 
-    def level(m: int) -> Level:
-        return pictures[m].level(_stored_per_drawn(pictures[m], views, m, width))
+    def level(picture: Readable, m: int) -> Level:
+        return picture.level(_stored_per_drawn(picture, views, m, width))
 
-    sight_of = cache(lambda m: _Sight(views, m, level(m), size))
+    sight_of = cache(lambda m: _Sight(views, m, level(pictures[m], m), size))
     imagined = None
     if float(gate.min()) < 1 - LEAST_SHARE:
         anchor = nearest_memory(views) if pages.anchor is None else pages.anchor
         m = int(anchor[0])
         mirror = Mirror(views, cameras, pages, m)
-        imagined = Imagined(prediction.state, pictures[m], level(m), mirror, size, imagination)
+        picture, state = pictures[m].unmarked, prediction.state
+        imagined = Imagined(state, picture, level(picture, m), mirror, size, imagination)
     if compiled is not None and width % 16 == 0 and len(pictures) <= MOST_FRAMES:
         return _drawn_natively(compiled, pointer, gate, sight_of, imagined)
     maps = _Maps(

@@ -32,10 +32,16 @@ class Level:
 
 
 class Readable:
-    """A stored picture (H', W', 3) uint8 and what it is read from, made when first needed."""
+    """A stored picture (H', W', 3) uint8 and what it is read from, made when first needed.
 
-    def __init__(self, pixels: np.ndarray):
+    Attributes:
+        unmarked: the picture before a user painted on it, else itself: what nobody has seen is
+            mirrored from there, and a mark must not be seen twice.
+    """
+
+    def __init__(self, pixels: np.ndarray, unmarked: np.ndarray | None = None):
         self.pixels = np.ascontiguousarray(pixels)
+        self.unmarked = self if unmarked is None else Readable(unmarked)
         self._levels: dict[bool, Level] = {}
         self._tensor: torch.Tensor | None = None
 

@@ -50,6 +50,7 @@ class Pages:
         images: (N, M, 3, H, W) in [-1, 1], model resolution; valid: (N, M, 1, H, W).
         up: (N, M, 3) the world's +Y in each memory camera's axes.
         given: (N, M) 1 for given pictures, 0 for what the model imagined; None = all given.
+        unmarked: `images` before a user painted on them, which are mirrored; None = the same.
         anchor: (N,) index of the frame whose mirrored reading fills what none shows; None = the
             one that looks most alike.
     """
@@ -60,12 +61,13 @@ class Pages:
     valid: torch.Tensor
     up: torch.Tensor
     given: torch.Tensor | None = None
+    unmarked: torch.Tensor | None = None
     anchor: torch.Tensor | None = None
     _shrunk: dict = field(default_factory=dict, repr=False, compare=False)
 
     def shrunk(self, name: str, size: tuple[int, int]) -> torch.Tensor:
-        """`images` or `valid` at a smaller size (N, M, C, *size); remembered, also by a copy with
-        another anchor."""
+        """`images`, `unmarked` or `valid` at a smaller size (N, M, C, *size); remembered, also by a
+        copy with another anchor."""
         source = getattr(self, name)
         known = self._shrunk.get((name, size))
         if known is None or known[0] is not source:
@@ -225,7 +227,7 @@ def mirrored(
 
 def _mirrored_state(pages: Pages, views: Views, cameras: Cameras, height: int, width: int):
     """The mirrored reading at the flow state's resolution: where the state starts from."""
-    small = pages.shrunk("images", (height, width))
+    small = pages.shrunk("images" if pages.unmarked is None else "unmarked", (height, width))
     return mirrored(pages, views, cameras, small.unbind(1), height, width)
 
 
@@ -238,6 +240,7 @@ def compose(
     height: int,
     width: int,
     imagination: float,
+    unmarked: Sequence[torch.Tensor] | None = None,
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor | None]:
     """Draw the picture at any resolution.
 
@@ -247,6 +250,7 @@ def compose(
 
     Args:
         images: M memory pictures (N, 3, H', W'), each at its stored resolution.
+        unmarked: the same before a user painted on them, if any were.
     Returns:
         picture (N, 3, height, width), remembered share (N, 1, height, width), share of each memory
         frame (N, M, height, width) or None.
@@ -258,7 +262,7 @@ def compose(
     read, share = read_memory(prediction.pointer, images, views, height, width, "bicubic")
     gate = F.interpolate(prediction.pointer.gate, **size)
     gate = (gate * 1.06 - 0.03).clamp(0, 1)
-    reading = mirrored(pages, views, cameras, images, height, width, "bicubic")
+    reading = mirrored(pages, views, cameras, unmarked or images, height, width, "bicubic")
     state = prediction.state
     reading_state = F.interpolate(reading, size=state.shape[-2:], mode="area")
     change = state - reading_state
