@@ -1,13 +1,5 @@
 """Painting and footprints in an open session: beside the walk, kept, undone, still there later."""
 
-import os
-import random
-import signal
-import subprocess
-import sys
-import time
-from pathlib import Path
-
 import numpy as np
 import pytest
 import torch
@@ -85,55 +77,6 @@ def test_closing_in_the_middle_of_a_stroke_keeps_it(tmp_path):
     assert not verify_world(tmp_path / "w.rtfm")
     with WorldFile.open(tmp_path / "w.rtfm") as world:
         assert world.stats()["edits"] == 3
-
-
-PAINTER = """
-import itertools, sys, types
-import cv2, numpy as np
-from test_edits import FOV, around, stroke_at, trace
-from rtfm_app.edits import paint, undo_paint
-from rtfm_app.frame import Frame
-from rtfm_app.memory.world_file import WorldFile
-world = WorldFile.open(sys.argv[1])
-engine = types.SimpleNamespace(world=world, refresh=lambda: None)
-picture, distance = trace(around(4), False)
-nearness = cv2.resize((1 / distance).astype(np.float32), (64, 36), interpolation=cv2.INTER_AREA)
-seen = np.zeros((36, 64), np.uint8)
-frame = Frame(picture, around(4), FOV, "inter", 0.0, seen, nearness, np.ones((36, 64), np.float32))
-print("ready", flush=True)
-for number in itertools.count():
-    done = undo_paint(engine) if number % 3 == 2 else paint(engine, frame, stroke_at(frame))
-    assert len(done) == 5
-"""
-
-
-@pytest.mark.parametrize(
-    "kills", [4, pytest.param(50, marks=pytest.mark.slow)], ids=["few", "fifty"]
-)
-def test_killed_in_a_stroke_all_of_it_is_there_or_nothing(tmp_path, kills):
-    path = tmp_path / "w.rtfm"
-    make_world(path, seeds=(-20, -10, 0, 10, 20)).close()
-    root = Path(__file__).parent
-    environment = {**os.environ, "PYTHONPATH": f"{root}{os.pathsep}{root.parent}"}
-    delays, strokes = random.Random(kills), set()
-    for _ in range(kills):
-        painter = subprocess.Popen(
-            [sys.executable, "-c", PAINTER, str(path)],
-            stdout=subprocess.PIPE, text=True, env=environment,
-        )  # fmt: skip
-        assert painter.stdout.readline() == "ready\n"
-        time.sleep(delays.uniform(0.1, 1.2))
-        assert painter.poll() is None, "still painting"
-        painter.send_signal(signal.SIGKILL)
-        painter.communicate()
-        with WorldFile.open(path) as world:
-            noted = world.get_state("strokes") or []
-            table = world.frame_table()
-            assert len(table) == 5 and all(len(stroke) == 5 for stroke in noted)
-            # what is seen is the last stroke's, whole, or the untouched pictures
-            assert sorted(table.ids) == sorted(noted[-1] if noted else range(1, 6))
-        strokes.add(len(noted))
-    assert verify_world(path) == [] and len(strokes) > 1
 
 
 def test_a_read_only_world_cannot_be_painted(tmp_path):
