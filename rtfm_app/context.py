@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Container, Iterator
+from collections.abc import Callable, Container, Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -15,10 +15,13 @@ from .config import STORED_MAX_SIZE, GenerationSettings
 from .device import SideStream
 from .geometry import invert_pose, rotation_angle, tangents
 from .memory.pages import PagePool
-from .memory.world_file import WorldFile
+from .memory.world_file import StoredFrame, WorldFile
 from .model.cameras import Views, relative_views
 from .model.fast_picture import Readable
 from .model.frame_model import Cameras, Pages
+from .model.matching import own_of
+from .model.upright import OwnMap
+from .standing import ONE_PLACE_METRES, Standing
 
 FRAMES_AHEAD = (2, 5)
 JUMP_METRES, JUMP_RADIANS = 2.0, 0.8
@@ -80,11 +83,24 @@ class Task:
 class PageStore:
     """Pages by frame id, within a byte budget; a miss is encoded from the stored picture.
 
+    Args:
+        seeds_at: see `SpatialIndex.seeds_at`; the given pictures of a place make each other's
+            distances upright.
+
     Attributes:
         missed: how many pages the last `fetch` had to encode.
     """
 
-    def __init__(self, world: WorldFile, model, device: torch.device):
+    def __init__(
+        self,
+        world: WorldFile,
+        model,
+        device: torch.device,
+        seeds_at: Callable[[int, float], tuple[int, ...] | None],
+    ):
+        self._seeds_at = seeds_at
+        self._standing = Standing(self._guessed)
+        self._places: dict[int, tuple[int, ...]] = {}
         self.world = world
         self.model = model
         self.device = device
@@ -119,14 +135,17 @@ class PageStore:
         """The frame is gone or has changed."""
         self.pool.drop(frame_id)
         self._pages.pop(frame_id, None)
+        self._places.pop(frame_id, None)
 
     def keep_only(self, ids: Container[int]) -> None:
-        """Drop the pages of all other frames."""
-        for frame_id in [i for i in self._pages if i not in ids]:
-            self.drop(frame_id)
+        """Drop the pages of all other frames, and of places that lost or got a given picture."""
+        for frame_id in list(self._pages):
+            if frame_id not in ids or self._place(frame_id) != self._places.get(frame_id):
+                self.drop(frame_id)
 
     def _drop_evicted(self) -> None:
         self._pages = {i: page for i, page in self._pages.items() if i in self.pool}
+        self._places = {i: place for i, place in self._places.items() if i in self.pool}
 
     def fetch(self, ids: tuple[int, ...]) -> list[Page]:
         """Pages of the chosen frames, encoding those that are not cached."""
@@ -159,27 +178,52 @@ class PageStore:
     def encode(self, frame_id: int) -> Page:
         """Memory pass of a stored frame, always from its stored 8-bit picture."""
         stored = self.world.read_frame(frame_id)
-        config = self.model.config
         oldest, given = self._origin(frame_id, stored.kind)
         before = None if oldest == frame_id else self.world.read_frame(oldest).image
         picture = Readable(stored.image, before)
         image = unmarked = self._shrunk(picture)
         if before is not None:
             unmarked = self._shrunk(picture.unmarked)
-        valid = torch.ones_like(image[:, :1])
-        if stored.valid is not None:
-            mask = torch.from_numpy(stored.valid).to(self.device).float()[None, None]
-            valid = F.interpolate(mask, size=(config.height, config.width), mode="area")
-        tan_y = tangents(stored.fov_y_radians)[1]
-        cameras = cameras_of(stored.camera_to_world[None], np.array([tan_y]), self.device)
-        kv, features = self.model.encode(image, (valid > 0.5).float(), cameras)
+        valid = self._valid(stored)
+        kv, features = self._memory_pass(image, valid, stored)
+        place = self._place(frame_id)
+        if place is not None:
+            self._places[frame_id] = place
+            if before is None:
+                self._standing.note(frame_id, own_map(features, valid, stored))
+            u = torch.from_numpy(self._standing.of(oldest, place))
+            own_of(features)[0, 0] = u.to(features)
         if stored.valid is not None:
             # Soft borders: what is read fades into what is imagined again, without a seam.
             valid = F.avg_pool2d(valid, 9, 1, 4, count_include_pad=False)
         return Page(
             tuple(layer[0] for layer in kv), features[0], image[0], unmarked[0], valid[0], picture,
-            stored.camera_to_world, tan_y, given,
+            stored.camera_to_world, tangents(stored.fov_y_radians)[1], given,
         )  # fmt: skip
+
+    def _memory_pass(self, image: torch.Tensor, valid: torch.Tensor, stored: StoredFrame):
+        tan_y = np.array([tangents(stored.fov_y_radians)[1]])
+        cameras = cameras_of(stored.camera_to_world[None], tan_y, self.device)
+        return self.model.encode(image, (valid > 0.5).float(), cameras)
+
+    def _valid(self, stored: StoredFrame) -> torch.Tensor:
+        """(1, 1, H, W) at model resolution."""
+        size = self.model.config.height, self.model.config.width
+        if stored.valid is None:
+            return torch.ones(1, 1, *size, device=self.device)
+        mask = torch.from_numpy(stored.valid).to(self.device).float()[None, None]
+        return F.interpolate(mask, size=size, mode="area")
+
+    def _place(self, frame_id: int) -> tuple[int, ...] | None:
+        """The given pictures seen from where this given one was; None for what was imagined."""
+        return self._seeds_at(frame_id, ONE_PLACE_METRES)
+
+    def _guessed(self, frame_id: int) -> OwnMap:
+        """What a given picture expects of itself."""
+        stored = self.world.read_frame(frame_id)
+        valid = self._valid(stored)
+        _, features = self._memory_pass(self._shrunk(Readable(stored.image)), valid, stored)
+        return own_map(features, valid, stored)
 
     def _shrunk(self, picture: Readable) -> torch.Tensor:
         """(1, 3, H, W) at model resolution."""
@@ -233,6 +277,14 @@ class PageStore:
         )
         self._last = memory, pages
         return pages
+
+
+def own_map(features: torch.Tensor, valid: torch.Tensor, stored: StoredFrame) -> OwnMap:
+    """Of one frame's features (1, 2 C + 2, h, w) and valid (1, 1, H, W)."""
+    u, log_scale = own_of(features)[0].float().cpu().numpy().copy()
+    valid = F.interpolate(valid, size=u.shape, mode="area")[0, 0].cpu().numpy()
+    pose, tan_y = stored.camera_to_world, tangents(stored.fov_y_radians)[1]
+    return OwnMap(u, log_scale, valid, pose, tan_y)
 
 
 def poses_ahead(before: np.ndarray, now: np.ndarray) -> list[np.ndarray]:

@@ -50,7 +50,7 @@ class FrameEngine:
         self.device = device
         self.weights_path = weights_path
         self.index = self._read_index()
-        self.pages = PageStore(world, model, device)
+        self.pages = PageStore(world, model, device, self._seeds_at)
         self._noise: NoiseField | None = None
         self._previous, self._vain = sound_context(world.get_state(CONTEXT_STATE))
         self._saved_context = self._previous, self._vain
@@ -261,7 +261,7 @@ class FrameEngine:
         self.index.remove(frame_id)
         self._vain = None
         self._save_context()
-        self.pages.drop(frame_id)
+        self.pages.keep_only(self.index)
 
     def refresh(self) -> None:
         """The world's frames changed from outside (edit, undo, restore): read the table again."""
@@ -269,6 +269,9 @@ class FrameEngine:
         self._vain = None
         self._save_context()
         self.pages.keep_only(self.index)
+
+    def _seeds_at(self, frame_id: int, metres: float) -> tuple[int, ...] | None:
+        return self.index.seeds_at(frame_id, metres)
 
     def _read_index(self) -> SpatialIndex:
         """The poses of the world's frames as they are now."""

@@ -194,6 +194,16 @@ class SpatialIndex:
         turned = self._views.rotation[slots] @ camera_to_world[:3, :3]
         return bool((rotation_angle(turned) < radians).any())
 
+    def seeds_at(self, frame_id: int, metres: float) -> tuple[int, ...] | None:
+        """The seeds that were seen from where this one was, itself among them, ascending, each by
+        the id that it had before it was painted on; None for a frame that is no seed."""
+        if not self.is_seed(frame_id):
+            return None
+        slots = self._seed_slots()
+        here = self._views.position[self._slot_of[frame_id]]
+        apart = np.abs(self._views.position[slots] - here).max(1)
+        return tuple(sorted(self._oldest[slots[apart < metres]].tolist()))
+
     def is_imagined(self, frame_id: int) -> bool:
         """Whether this is a live frame that was imagined and not painted on."""
         slot = self._slot_of.get(frame_id)
