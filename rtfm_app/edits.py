@@ -33,6 +33,7 @@ UNLIKE = 20.0  # grey levels between the painted view and the stored picture
 UNLIKE_SHARE = 0.05  # of a mark, from which the distances are asked
 UNSEEN_SHARE = 0.5
 STROKES_STATE = "strokes"
+FOOTPRINTS_STATE = "footprint_frames"  # ids of the versions made by footprints
 MOST_STROKES = 200
 
 
@@ -56,9 +57,14 @@ def paint(engine, frame: Frame, mark: np.ndarray) -> list[int]:
     return ids
 
 
-def paint_steps(engine, frame: Frame, mark: np.ndarray) -> Iterator[list[int]]:
+def paint_steps(
+    engine, frame: Frame, mark: np.ndarray, footprints: bool = False
+) -> Iterator[list[int]]:
     """`paint` in small steps, so that walking goes on meanwhile; yields the ids written in each.
-    All of them are written in the last step, in one transaction: a stroke is there or it is not."""
+    All of them are written in the last step, in one transaction: a stroke is there or it is not.
+
+    However long a walk, a frame keeps one version with `footprints`: a newer one, with the older
+    prints and its own, stands in its place. So a walk's footprints are one stroke."""
     mark = check_mark(mark, frame)
     if not mark[..., 3].any():
         return
@@ -89,7 +95,7 @@ def paint_steps(engine, frame: Frame, mark: np.ndarray) -> Iterator[list[int]]:
             versions.append(_version(frame_id, old, picture))
             yield []
     if versions:
-        yield _write_stroke(engine, versions)
+        yield _write_stroke(engine, versions, footprints)
 
 
 def _version(frame_id: int, old: StoredFrame, picture: np.ndarray) -> EncodedFrame:
@@ -100,14 +106,22 @@ def _version(frame_id: int, old: StoredFrame, picture: np.ndarray) -> EncodedFra
     return encode(version, time.time())
 
 
-def _write_stroke(engine, versions: list[EncodedFrame]) -> list[int]:
+def _write_stroke(engine, versions: list[EncodedFrame], footprints: bool = False) -> list[int]:
     """The new versions are one stroke, kept and undone together."""
     world = engine.world
+    trodden = set(world.get_state(FOOTPRINTS_STATE) or []) if footprints else set()
+    versions = [replace(version, instead=version.replaces in trodden) for version in versions]
+    dropped = {version.replaces for version in versions if version.instead}
 
     def note(ids: list[int]) -> None:
-        strokes = world.get_state(STROKES_STATE) or []
-        world.set_state(STROKES_STATE, [*strokes, ids][-MOST_STROKES:])
         world.journal("paint", {"ids": ids})
+        strokes = world.get_state(STROKES_STATE) or []
+        if footprints:
+            goes_on = bool(strokes) and trodden.issuperset(strokes[-1])
+            strokes = [[i for i in stroke if i not in dropped] for stroke in strokes]
+            ids = [*strokes.pop(), *ids] if goes_on else ids
+            world.set_state(FOOTPRINTS_STATE, sorted(trodden - dropped | set(ids)))
+        world.set_state(STROKES_STATE, [*filter(None, strokes), ids][-MOST_STROKES:])
 
     ids = world.add_together(versions, note)
     engine.refresh()

@@ -114,4 +114,4 @@ class Painting:
         if frame is None:
             frame = self._engine.step(pose_behind(prints), follow=False)
             yield []
-        yield from paint_steps(self._engine, frame, draw_prints(frame, prints))
+        yield from paint_steps(self._engine, frame, draw_prints(frame, prints), footprints=True)

@@ -1,12 +1,19 @@
 """Painting and footprints in an open session: beside the walk, kept, undone, still there later."""
 
+import math
+import sqlite3
+import types
+from functools import cache
+
+import cv2
 import numpy as np
 import pytest
 import torch
-from test_edits import FOV, SIZE, around, make_world, trace
+from test_edits import FOV, SIZE, around, make_world, stroke_at, trace
 
 from rtfm_app import messages as m
 from rtfm_app.config import GenerationSettings
+from rtfm_app.edits import paint, paint_steps, undo_paint
 from rtfm_app.engine import FrameEngine
 from rtfm_app.footprints import GATHERED, STRIDE_M, Trail, draw_prints, pose_behind
 from rtfm_app.frame import Frame
@@ -14,6 +21,7 @@ from rtfm_app.geometry import pose_from_yaw_pitch
 from rtfm_app.link import PoseStamp
 from rtfm_app.marks import Sign, Stroke
 from rtfm_app.memory.world_file import StoredFrame, WorldFile, verify_world
+from rtfm_app.painting import Painting
 from rtfm_app.world_session import WorldSession
 
 RED = (220, 20, 20)
@@ -148,3 +156,84 @@ def test_footprints_lie_on_the_ground_after_a_reload(tmp_path):
     assert len(rows) > 25
     assert np.median(rows) > 150 and abs(np.median(columns) - 256) < 30
     session.close(None)
+
+
+def test_a_long_walk_leaves_one_version_of_each_keyframe(tmp_path):
+    """A thousand frames, 60 m to and fro over the same five metres; then a reload, and undo."""
+    path = tmp_path / "w.rtfm"
+    places = [(0.0, 1.6, 6.0), (0.4, 1.6, 4.5), (0.0, 1.6, 0.0), (-0.3, 1.6, 1.5)]
+    poses = [pose_from_yaw_pitch(p, math.pi * (i > 1), -0.3) for i, p in enumerate(places)]
+    with WorldFile.create(path, name="w", start_pose=poses[0], fov_y_radians=FOV) as world:
+        for pose in poses:
+            world.add_frame(StoredFrame("seed", pose, FOV, trace(pose, False)[0]))
+        alone = world.stats()["bytes"]
+        engine = engine_of(world)
+        painting = Painting(engine, lambda: None)
+        painting.handle(m.LeaveFootprints(True))
+        made = cache(lambda place, back: seen_truly(on_the_way(place, back)))
+        stamped = 0
+        for number in range(1000):
+            leg, along = divmod(number, 80)
+            place = 80 - along if leg % 2 else along
+            painting.drawn(made(place, leg % 2), walking=True)
+            stamped += len(painting.finish())
+        painting.close()
+        assert stamped > 7
+    assert verify_world(path) == []
+    with sqlite3.connect(path) as database:
+        rows = database.execute("SELECT id, kind, replaces, superseded_by FROM frames").fetchall()
+    edits = [row for row in rows if row[1] == "edit"]
+    originals = [row[2] for row in edits]
+    assert len(rows) == 4 + len(edits), "nothing else is kept"
+    assert len(set(originals)) == len(edits) >= 3 and set(originals) <= {1, 2, 3, 4}
+    assert all(row[3] is None for row in edits)
+    assert path.stat().st_size < 2.5 * alone + 100_000
+    with WorldFile.open(path) as world:
+        table = world.frame_table()
+        assert sorted(table.ids) == sorted({1, 2, 3, 4} - {*originals} | {row[0] for row in edits})
+        for edit, _, original, _ in edits:
+            after, before = (world.read_frame(i).image.astype(int) for i in (edit, original))
+            darker = (before - after).mean(-1) > 15
+            assert darker[:130].sum() == 0 and darker.sum() > 50, "on the ground only"
+        assert len(undo_paint(engine_of(world))) == len(edits)
+        assert world.frame_table().ids.tolist() == [1, 2, 3, 4]
+
+
+def engine_of(world):
+    """A cheap one that sees the truth."""
+    return types.SimpleNamespace(
+        world=world, refresh=lambda: None, step=lambda pose, follow: seen_truly(pose)
+    )
+
+
+def on_the_way(place: int, back: int) -> np.ndarray:
+    return pose_from_yaw_pitch((0.0, 1.6, 5.5 - place * 0.06), math.pi * back, -0.3)
+
+
+def seen_truly(pose) -> Frame:
+    picture, distance = trace(pose, False)
+    near = cv2.resize((1 / distance).astype(np.float32), (64, 36), interpolation=cv2.INTER_AREA)
+    known = np.zeros((36, 64), np.uint8)
+    return Frame(picture, pose, FOV, "inter", 0.0, known, near, np.ones((36, 64), np.float32))
+
+
+def test_footprints_before_and_after_a_stroke_stay_one_version(tmp_path):
+    """A sign between them stays; what is taken back last is what was left last."""
+    make_world(tmp_path / "w.rtfm", seeds=(0,)).close()
+    with WorldFile.open(tmp_path / "w.rtfm") as world:
+        engine = engine_of(world)
+        frame = seen_truly(pose_from_yaw_pitch((0.0, 1.6, -1.5), 0.0, -0.3))
+        feet = [stroke_at(frame, np.array([x, 0.0, -4.5]), 6) for x in (-0.6, 0.0, 0.6)]
+        for mark in feet[:2]:
+            list(paint_steps(engine, frame, mark, footprints=True))
+        trodden = world.frame_table().ids.tolist()
+        (sign,) = paint(engine, frame, stroke_at(frame))
+        list(paint_steps(engine, frame, feet[2], footprints=True))
+        assert world.stats()["edits"] == 1 and world.origins().popitem()[1] == (1, "seed")
+        undo_paint(engine)
+        assert world.frame_table().ids.tolist() == [sign]
+        undo_paint(engine)
+        assert world.frame_table().ids.tolist() == trodden
+        list(paint_steps(engine, frame, feet[2], footprints=True))
+        undo_paint(engine)
+        assert world.frame_table().ids.tolist() == [1] and not undo_paint(engine)

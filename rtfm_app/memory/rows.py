@@ -64,6 +64,7 @@ class EncodedFrame:
     mask: bytes | None
     thumbnail: bytes
     digest: bytes = b""
+    instead: bool = False  # of the version that it replaces, which is not kept
 
     @property
     def bytes(self) -> int:
@@ -202,6 +203,17 @@ def insert(connection: sqlite3.Connection, frame: EncodedFrame) -> None:
         connection.execute(
             "UPDATE frames SET superseded_by = ? WHERE id = ?", (frame.id, frame.replaces)
         )
+        if frame.instead:
+            _drop_between(connection, frame.replaces, frame.id)
+
+
+def _drop_between(connection: sqlite3.Connection, dropped: int, newer: int) -> None:
+    """Remove a version for good; `newer` takes its place after the one before it."""
+    query = "SELECT replaces FROM frames WHERE id = ?"
+    (older,) = connection.execute(query, (dropped,)).fetchone()
+    connection.execute("UPDATE frames SET replaces = ? WHERE replaces = ?", (older, dropped))
+    connection.execute("UPDATE frames SET superseded_by = ? WHERE id = ?", (newer, older))
+    delete_frames(connection, [dropped])
 
 
 def read_encoded(connection: sqlite3.Connection, frame_id: int) -> EncodedFrame:
