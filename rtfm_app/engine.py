@@ -11,26 +11,24 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
-import cv2
 import numpy as np
 import torch
-from torch.nn import functional as F
 
 from . import edits
 from .clock import StageClock
 from .config import GenerationSettings
 from .context import PageStore, Task, cameras_of, poses_ahead
+from .described import described
 from .device import choose_device
-from .frame import Attended, Frame
+from .frame import Frame
 from .geometry import check_pose, pixel_rays, scaled_fov, tangents
 from .keyframes import KEY_COVERAGE, about_there, is_new, kept_pixels
 from .memory.codec import valid_cells
 from .memory.index import SpatialIndex
 from .memory.world_file import KINDS, StoredFrame, WorldFile
-from .model.cameras import METRES_PER_UNIT, rho_of
 from .model.checkpoint import load_model, weights_sha256
 from .model.fast import prepare
-from .model.fast_compose import Drawn, draw
+from .model.fast_compose import draw
 from .model.frame_model import Prediction
 from .model.sampler import NoiseField, generate
 from .model.stretching import without_stretched
@@ -186,7 +184,7 @@ class FrameEngine:
             fov_y_radians=task.fov_y_radians,
             kind=kind,
             timings_ms=task.clock.finish(),
-            **self._described(prediction, drawn, task.ids),
+            **described(prediction, drawn, task.ids, self.index.is_imagined),
         )
 
     def _without_stretched(self, task: Task, prediction: Prediction) -> Prediction:
@@ -196,32 +194,6 @@ class FrameEngine:
         scales = [page.picture.pixels.shape[1] / task.settings.width for page in task.memory]
         pointer = without_stretched(prediction.pointer, task.views, given, scales)
         return replace(prediction, pointer=pointer)
-
-    def _described(self, prediction: Prediction, drawn: Drawn, ids: tuple[int, ...]) -> dict:
-        """The numbers of a frame beside its picture."""
-        if prediction.pointer is None:
-            small = (self.model.config.height // 2, self.model.config.width // 2)
-            nothing = np.zeros(small, np.float32)
-            return {
-                "novelty": 1.0, "unseen": np.full(small, 255, np.uint8), "inverse_depth": nothing,
-                "confidence": nothing, "attended": tuple(Attended(i, 0.0) for i in ids),
-            }  # fmt: skip
-        pointer = prediction.pointer
-        size = pointer.u.shape[-1], pointer.u.shape[-2]
-        remembered = torch.from_numpy(cv2.resize(drawn.gate, size, interpolation=cv2.INTER_AREA))
-        certainty = pointer.logits.softmax(1).topk(3, 1).values.sum(1, keepdim=True)
-        certainty = F.interpolate(certainty, size=pointer.u.shape[-2:])[0, 0].cpu() * remembered
-        lasting = [not self.index.is_imagined(i) for i in ids]
-        given = pointer.view_logits.softmax(1)[0, lasting].sum(0).float().cpu() * remembered
-        attended = [Attended(i, w) for i, w in zip(ids, drawn.weights.tolist(), strict=True)]
-        return {
-            "novelty": float(1 - remembered.mean()),
-            "unseen": ((1 - remembered) * 255).round().to(torch.uint8).numpy(),
-            "given": (given * 255).round().to(torch.uint8).numpy(),
-            "inverse_depth": (rho_of(pointer.u)[0, 0] / METRES_PER_UNIT).float().cpu().numpy(),
-            "confidence": certainty.float().numpy(),
-            "attended": tuple(sorted(attended, key=lambda a: -a.weight)),
-        }
 
     def _noise_for(self, pose, fov: float, settings: GenerationSettings) -> torch.Tensor:
         if self._noise is None or self._noise.seed != settings.noise_seed:

@@ -13,6 +13,21 @@ RESELECT_GAIN = 1.35
 
 
 @dataclass(frozen=True)
+class Retrieval:
+    """The frames to attend to, best first.
+
+    Attributes:
+        scores: of each frame alone, the weight 0..1 of the view's samples that it sees, lessened
+            by distance and angle; 0 for a frame that sees nothing and is only the nearest.
+        coverage: the same for all chosen together.
+    """
+
+    ids: tuple[int, ...]
+    scores: tuple[float, ...]
+    coverage: float
+
+
+@dataclass(frozen=True)
 class Candidates:
     """What the choice is made from.
 

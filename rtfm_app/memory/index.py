@@ -14,13 +14,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 
 import numpy as np
 
 from ..geometry import rotation_angle, tangents
 from .cells import FINEST_METRES, LEVELS, CellOrder
-from .choice import Candidates, choose
+from .choice import Candidates, Retrieval, choose
 from .codec import ALL_CELLS
 from .samples import COARSE, FINE, Views, coverage_of
 from .schema import KINDS
@@ -45,21 +44,6 @@ ALIKE_METRES = 0.2
 ALIKE_COSINE = 1 - math.cos(math.radians(6))
 
 Origins = Mapping[int, tuple[int, str]]
-
-
-@dataclass(frozen=True)
-class Retrieval:
-    """The frames to attend to, best first.
-
-    Attributes:
-        scores: of each frame alone, the weight 0..1 of the view's samples that it sees, lessened
-            by distance and angle; 0 for a frame that sees nothing and is only the nearest.
-        coverage: the same for all chosen together.
-    """
-
-    ids: tuple[int, ...]
-    scores: tuple[float, ...]
-    coverage: float
 
 
 class SpatialIndex:
