@@ -254,7 +254,7 @@ class StoredPicture:
 @dataclass(frozen=True)
 class FrameMap:
     """Live frames of the world: ids (N,), positions (N, 3) metres, forwards (N, 3), kinds (N,)
-    index into ("seed", "generated", "edit"), pinned (N,) bool."""
+    index into ("seed", "generated", "edit", "surroundings"), pinned (N,) bool."""
 
     ids: np.ndarray
     positions: np.ndarray

@@ -351,8 +351,8 @@ def test_migration_is_all_or_nothing(tmp_path, monkeypatch):
         connection.execute("UPDATE meta SET value = '\"changed\"' WHERE key = 'name'")
         raise RuntimeError("power cut")
 
-    monkeypatch.setattr(schema, "VERSION", 2)
-    monkeypatch.setattr(schema, "MIGRATIONS", {1: half})
+    monkeypatch.setattr(schema, "VERSION", 3)
+    monkeypatch.setattr(schema, "MIGRATIONS", {2: half})
     with pytest.raises(RuntimeError, match="power cut"):
         WorldFile.open(copy)
     assert copy.read_bytes() == before
@@ -362,8 +362,42 @@ def test_migration_is_all_or_nothing(tmp_path, monkeypatch):
     def rename(connection):
         connection.execute("UPDATE meta SET value = '\"changed\"' WHERE key = 'name'")
 
-    monkeypatch.setattr(schema, "MIGRATIONS", {1: rename})
+    monkeypatch.setattr(schema, "MIGRATIONS", {2: rename})
     with WorldFile.open(copy) as world:
         assert world.name == "changed"
     with contextlib.closing(sqlite3.connect(copy)) as connection:
-        assert connection.execute("PRAGMA user_version").fetchone()[0] == 2
+        assert connection.execute("PRAGMA user_version").fetchone()[0] == 3
+
+
+def test_what_surrounds_a_photograph_becomes_its_own_kind(tmp_path):
+    """A file of version 1 calls it seeds; pixels, edits and journal stay."""
+    old = Path(__file__).parent / "files" / "photograph_v1.rtfm"
+    copy = tmp_path / "old.rtfm"
+    shutil.copy(old, copy)
+    with WorldFile.open(copy, read_only=True) as world:
+        assert world.stats()["seed"] == 2 and world.stats()["surroundings"] == 0
+    assert verify_world(copy) == []
+    with WorldFile.open(copy) as world:
+        stats = world.stats()
+        kinds = {"seed": 1, "surroundings": 1, "generated": 1, "edits": 1}
+        assert {name: stats[name] for name in kinds} == kinds
+        assert [world.read_frame(i).kind for i in (1, 2, 3)] == ["seed", *["surroundings"] * 2]
+        for frame_id, seed in ((1, 10), (2, 11), (3, 12), (4, 13), (5, 14)):
+            assert np.array_equal(world.read_frame(frame_id).image, picture(seed))
+        assert world.origins() == {5: (3, "surroundings")}
+        new = world.add_frame(frame(5, kind="surroundings"))
+        assert world.read_frame(new).kind == "surroundings"
+    assert verify_world(copy) == []
+
+
+def test_a_migration_does_not_wake_triggers(tmp_path):
+    copy = tmp_path / "hostile.rtfm"
+    shutil.copy(Path(__file__).parent / "files" / "photograph_v1.rtfm", copy)
+    with contextlib.closing(sqlite3.connect(copy)) as connection:
+        connection.execute(
+            "CREATE TRIGGER hidden AFTER UPDATE ON frames BEGIN DELETE FROM journal; END"
+        )
+    before = copy.read_bytes()
+    with pytest.raises(UnreadableWorld, match="trigger hidden"):
+        WorldFile.open(copy)
+    assert copy.read_bytes() == before

@@ -6,15 +6,18 @@ import re
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import typer
 
 from ..config import GenerationSettings
-from ..memory.world_file import WorldFile
+from ..memory.world_file import KINDS, WorldFile
 from ..render import View, read_poses, render_film, render_pictures, walk_views
 from ..starters import find_starter, open_starter
 from ..walk import guided_walk, parse_walk, walk_poses
 from ..worlds_folder import is_path, resolve_world, worlds_folder
 from .progress import progress_bar
+
+GIVEN = [KINDS.index(kind) for kind in ("seed", "surroundings")]
 
 
 def add_to(app: typer.Typer) -> None:
@@ -73,7 +76,7 @@ def find_world(name_or_path: str) -> Path:
 def tour_views(world: WorldFile) -> list[View]:
     """The guided walk through a world."""
     table = world.frame_table()
-    seeds = table.camera_to_world[table.kind == 0]
+    seeds = table.camera_to_world[np.isin(table.kind, GIVEN)]
     return walk_views(guided_walk(world.start_pose, seeds))
 
 

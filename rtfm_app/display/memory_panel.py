@@ -122,8 +122,10 @@ def _large(state: AppState, view: MapView, textures: TextureCache) -> list:
 
 
 def _legend(state: AppState, view: MapView) -> None:
-    names = ("seed", "generated", "edits")
-    for number, name in enumerate(names):
+    names = {"seed": 0, "surroundings": 3, "generated": 1, "edits": 2}
+    if not state.world_stats.get("surroundings"):
+        del names["surroundings"]
+    for name, number in names.items():
         if number:
             imgui.same_line(0, em(0.9))
         theme.text(ICONS.ICON_FA_LOCATION_ARROW, theme.KIND_COLORS[number])

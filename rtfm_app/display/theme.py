@@ -26,9 +26,15 @@ WARNING = (0.96, 0.72, 0.28, 1.0)
 ERROR = (0.98, 0.46, 0.38, 1.0)
 BACKGROUND = (0.055, 0.062, 0.075, 1.0)
 # Distinguishable with any kind of colour vision (sky blue and orange of Okabe and Ito, and the
-# violet that is furthest from both for every kind of it): seed, generated, edit.
-KIND_COLORS = ((0.34, 0.71, 0.91, 1.0), (0.95, 0.64, 0.10, 1.0), (0.66, 0.38, 1.0, 1.0))
-KIND_NAMES = ("seed", "generated", "edit")
+# violet that is furthest from both for every kind of it; what surrounds a photograph is of a darker
+# blue than the photograph): seed, generated, edit, surroundings.
+KIND_COLORS = (
+    (0.34, 0.71, 0.91, 1.0),
+    (0.95, 0.64, 0.10, 1.0),
+    (0.66, 0.38, 1.0, 1.0),
+    (0.16, 0.36, 0.56, 1.0),
+)
+KIND_NAMES = ("seed", "generated", "edit", "surroundings")
 
 # With high contrast, what is written in the first is shown in the second.
 STRONGER = {

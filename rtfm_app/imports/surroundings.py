@@ -252,5 +252,5 @@ def surrounding_frames(photograph: Photograph, fit: Fit) -> list[StoredFrame]:
         if 1 - shown.mean() >= LEAST_NEW:
             image = sample_panorama(sphere, pose, 9 * size, 16 * size)
             valid = ~shown if shown.any() else None
-            frames.append(StoredFrame("seed", pose, FOV_Y_RADIANS, image, valid))
+            frames.append(StoredFrame("surroundings", pose, FOV_Y_RADIANS, image, valid))
     return frames

@@ -33,6 +33,7 @@ MOST_NEAR = 4096
 # Frames that wait to be sorted in. None: what is found must not depend on when a world was opened.
 TAIL = 0
 SEED, GENERATED = 0, 1
+AS_SEEDS = KINDS.index("surroundings")  # given, like the photograph that they surround
 BACK_TO_BACK = -0.35
 AUTHORITY = np.array([1.06, 1.0, 1.12])  # seed, generated, edit
 LATER_WINS_LESS = 0.04
@@ -67,13 +68,15 @@ class SpatialIndex:
             self._ids[:count] = table.ids
             self._alive[:count] = True
             tan_y = np.tan(table.fov_y / 2)
-            self._views.fill(table.camera_to_world, tan_y, table.valid_cells, table.kind)
+            kind = np.where(table.kind == AS_SEEDS, SEED, table.kind)
+            self._views.fill(table.camera_to_world, tan_y, table.valid_cells, kind)
             self._slot_of = dict(zip(table.ids.tolist(), range(count), strict=True))
             self._count = count
-            self._origin[:count] = table.kind
+            self._origin[:count] = kind
             self._oldest[:count] = table.ids
             for frame_id, (oldest, kind) in (origins or {}).items():
-                self._origin[self._slot_of[frame_id]] = KINDS.index(kind)
+                origin = KINDS.index(kind)
+                self._origin[self._slot_of[frame_id]] = SEED if origin == AS_SEEDS else origin
                 self._oldest[self._slot_of[frame_id]] = oldest
         self._seeds: np.ndarray | None = None
         self._order = self._build_order()
@@ -101,6 +104,7 @@ class SpatialIndex:
                 wins, which is the earlier created.
             valid_cells: 8x8 bits, see `codec.valid_cells`.
         """
+        kind = SEED if kind == AS_SEEDS else kind
         self.remove(frame_id)
         if self._count == len(self._ids):
             self._grow()

@@ -24,8 +24,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 APPLICATION_ID = 0x5254464D
-VERSION = 1
-KINDS = ("seed", "generated", "edit")
+VERSION = 2
+READABLE = (1,)  # earlier versions that are read as they are where nothing may be written
+KINDS = ("seed", "generated", "edit", "surroundings")
 
 MAX_IMAGE_BYTES = 4 << 20
 MAX_MASK_BYTES = 256 << 10
@@ -45,7 +46,7 @@ TABLES = (
 ) STRICT, WITHOUT ROWID""",
     """CREATE TABLE frames (
   id INTEGER PRIMARY KEY AUTOINCREMENT,
-  kind TEXT NOT NULL CHECK (kind IN ('seed', 'generated', 'edit')),
+  kind TEXT NOT NULL CHECK (kind IN ('seed', 'generated', 'edit', 'surroundings')),
   pose BLOB NOT NULL CHECK (length(pose) = 128),
   fov_y REAL NOT NULL CHECK (fov_y > 0 AND fov_y < 3.1),
   height INTEGER NOT NULL CHECK (height BETWEEN 9 AND 576 AND height % 9 = 0),
@@ -75,8 +76,26 @@ TABLES = (
 ) STRICT""",
 )
 
-# from-version -> what to do inside one transaction; a version 2 adds an entry for 1 here.
-MIGRATIONS: dict[int, Callable[[sqlite3.Connection], None]] = {}
+KINDS_1 = "kind IN ('seed', 'generated', 'edit')"
+KINDS_2 = "kind IN ('seed', 'generated', 'edit', 'surroundings')"
+
+
+def tables(version: int) -> tuple[str, ...]:
+    """The statements that make the tables of a version."""
+    if version > 1:
+        return TABLES
+    return tuple(statement.replace(KINDS_2, KINDS_1) for statement in TABLES)
+
+
+def _tell_surroundings_apart(connection: sqlite3.Connection) -> None:
+    """1 -> 2."""
+    from .migrations import tell_surroundings_apart
+
+    tell_surroundings_apart(connection)
+
+
+# from-version -> what to do inside one transaction.
+MIGRATIONS: dict[int, Callable[[sqlite3.Connection], None]] = {1: _tell_surroundings_apart}
 
 _open_files: dict[tuple[int, int], int] = {}
 
@@ -89,12 +108,13 @@ class UnreadableWorld(ValueError):
         super().__init__(message.replace("\n", " ")[:1000])
 
 
-def create_schema(connection: sqlite3.Connection) -> None:
+def create_schema(connection: sqlite3.Connection, version: int | None = None) -> None:
     """Write the tables, the application id and the version into an empty database."""
-    for statement in TABLES:
+    version = VERSION if version is None else version
+    for statement in tables(version):
         connection.execute(statement)
     connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-    connection.execute(f"PRAGMA user_version = {VERSION}")
+    connection.execute(f"PRAGMA user_version = {version}")
 
 
 def connect(path: Path, *, read_only: bool) -> sqlite3.Connection:
@@ -174,11 +194,13 @@ def check_schema(connection: sqlite3.Connection, path: Path) -> None:
 
 
 def schema_difference(connection: sqlite3.Connection) -> str:
-    """Names of tables, views, triggers or indices that differ from the expected ("" = none)."""
+    """Names of tables, views, triggers or indices that differ from those of the file's version
+    ("" = none)."""
     found = _schema_rows(connection)
+    version = connection.execute("PRAGMA user_version").fetchone()[0]
     reference = sqlite3.connect(":memory:")
     try:
-        create_schema(reference)
+        create_schema(reference, version)
         expected = _schema_rows(reference)
     finally:
         reference.close()
@@ -201,10 +223,13 @@ def migrate(connection: sqlite3.Connection, path: Path, *, may_write: bool) -> N
     while 0 < version < VERSION:
         if version not in MIGRATIONS:
             raise UnreadableWorld(f"{path}: format {version} is no longer readable")
+        if not may_write and version in READABLE:
+            return
         if not may_write:
             raise UnreadableWorld(
                 f"{path}: is of the older format {version}; open it once for writing to update it"
             )
+        check_schema(connection, path)  # no trigger of a hostile file is to see the changes
         connection.execute("BEGIN IMMEDIATE")
         try:
             MIGRATIONS[version](connection)

@@ -50,7 +50,8 @@ def read_table(connection: sqlite3.Connection, path: Path) -> FrameTable:
     try:
         found = connection.execute(
             "SELECT id, pose, fov_y, CASE kind WHEN 'seed' THEN 0 WHEN 'generated' THEN 1 "
-            "WHEN 'edit' THEN 2 ELSE 9 END, created, pinned, valid_cells FROM frames "
+            "WHEN 'edit' THEN 2 WHEN 'surroundings' THEN 3 ELSE 9 END, "
+            "created, pinned, valid_cells FROM frames "
             "WHERE deleted = 0 AND superseded_by IS NULL ORDER BY id"
         )
         columns: list[list] = [[] for _ in range(7)]

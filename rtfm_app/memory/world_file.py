@@ -337,9 +337,7 @@ class WorldFile(WorldStore):
                 counts[frame.kind] = (kind + 1, size + frame.bytes)
         return {
             "frames": sum(count for count, _ in counts.values()),
-            "seed": counts["seed"][0],
-            "generated": counts["generated"][0],
-            "edits": counts["edit"][0],
+            **{{"edit": "edits"}.get(kind, kind): count for kind, (count, _) in counts.items()},
             "bytes": sum(size for _, size in counts.values()),
             "created": self.created,
             "last_visit": self.get_state("last_visit") or self.created,
