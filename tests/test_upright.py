@@ -56,8 +56,8 @@ def test_what_is_right_is_left_alone():
 
 def test_pictures_of_one_place_agree():
     """One that looks up has its walls where the level one sees them stand."""
-    level, _ = street(-math.pi / 2, 0.0)
-    above, true = street(-math.pi / 2, 0.6)
+    level, _ = street(-0.8, 0.0)
+    above, true = street(-0.8, 0.6)
     astray = replace(above, u=above.u + 0.08, log_scale=above.log_scale + 0.7)
     together = upright([level, astray])
     assert np.abs(together[1] - true).mean() < 0.5 * np.abs(astray.u - true).mean()
@@ -71,6 +71,15 @@ def test_nothing_stands_above_the_sky():
     u[:5, 20:44] = 0.6  # and a wrong guess above it
     (found,) = upright([replace(guess, u=u, log_scale=log_scale)])
     assert found[:4, 28:36].max() < 0.2
+
+
+def test_a_slope_does_not_become_stairs():
+    guess, _ = street(0.0, 0.0)
+    rays = pixel_rays(*SHAPE, 2 * math.atan(TAN))
+    rises = math.tan(math.radians(20))
+    near = (rises - rays[..., 1] / np.abs(rays[..., 2])) / EYE
+    slope = replace(guess, u=u_of(4 * np.maximum(near, 0)))
+    assert np.array_equal(upright([slope])[0], slope.u)
 
 
 @pytest.mark.parametrize("pitch", [-0.5, 0.5])

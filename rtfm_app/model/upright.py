@@ -30,7 +30,7 @@ SLANT_COST, JUMP_COST, MOST_DATA_COST = 60.0, 8.0, 8.0
 SKY_TO = 2  # surfaces that count as sky; nothing begins above it
 SKY_COST = 200.0
 FLAT_SINE = 0.12  # sine below the horizon from which cells tell how high the camera stands
-FLAT_SHARE = 0.35  # of them that must agree for there to be level ground
+FLAT_SHARE = 0.5  # of them that must agree for there to be level ground
 AGREEING = 0.12
 LEVEL = math.radians(15)
 TILTED = math.radians(25)  # a picture that looks up or down by more counts less
@@ -65,15 +65,16 @@ class OwnMap:
 
 def upright(maps: Sequence[OwnMap]) -> list[np.ndarray]:
     """`u` (h, w) of each of the maps of one place, with what stands made upright; as they are where
-    no picture is level: one that looks down at a table shows what lies."""
+    no picture is level (one that looks down at a table shows what lies) or no ground (what rises
+    slowly, a slope, would become stairs)."""
     if min(one.tilt for one in maps) > LEVEL:
         return [one.u for one in maps]
     u, weight = _panorama(maps)
     known = np.flatnonzero((weight > 0).any(0))
-    if not len(known):
-        return [one.u for one in maps]
     u, weight = u[:, known], weight[:, known]
     ground = _ground(u, weight)
+    if ground is None:
+        return [one.u for one in maps]
     surfaces = _surfaces(u, weight, ground)
     full = np.zeros((ROWS, COLUMNS), np.float32)
     full[:, known] = _levelled(u, weight, surfaces, ground)
@@ -161,15 +162,13 @@ def _ground(u: np.ndarray, weight: np.ndarray) -> np.ndarray | None:
     return _u_of(math.exp(tried[best]) * below).astype(np.float32)
 
 
-def _surfaces(u: np.ndarray, weight: np.ndarray, ground: np.ndarray | None) -> np.ndarray:
+def _surfaces(u: np.ndarray, weight: np.ndarray, ground: np.ndarray) -> np.ndarray:
     """Index into SURFACES, or GROUND, of every cell (ROWS, C): least cost from below upwards."""
     rows, columns = u.shape
     data = np.minimum(np.abs(u[..., None] - SURFACES) * weight[..., None], MOST_DATA_COST)
     floor = np.full((rows, columns), 1e6, np.float32)
-    if ground is not None:
-        below = _elevations() < -0.02
-        apart = np.abs(u - ground[:, None]) * weight
-        floor[below] = np.minimum(apart, MOST_DATA_COST)[below]
+    below = _elevations() < -0.02
+    floor[below] = np.minimum(np.abs(u - ground[:, None]) * weight, MOST_DATA_COST)[below]
     between = np.minimum(SLANT_COST * np.abs(SURFACES[:, None] - SURFACES), JUMP_COST)
     between[:SKY_TO, SKY_TO:] += SKY_COST
     came = np.empty((rows, columns, GROUND + 1), np.int8)
@@ -179,8 +178,8 @@ def _surfaces(u: np.ndarray, weight: np.ndarray, ground: np.ndarray | None) -> n
         step[:, :GROUND, :GROUND] = between
         step[:, :GROUND, GROUND] = JUMP_COST
         step[:, GROUND, GROUND] = 0
-        foot = SURFACES[0] if ground is None else ground[row + 1]
-        step[:, GROUND, :GROUND] = np.minimum(SLANT_COST * np.abs(SURFACES - foot), JUMP_COST)
+        foot = SLANT_COST * np.abs(SURFACES - ground[row + 1])
+        step[:, GROUND, :GROUND] = np.minimum(foot, JUMP_COST)
         step += costs[:, :, None]
         came[row] = step.argmin(1)
         costs = np.take_along_axis(step, came[row][:, None].astype(np.intp), 1)[:, 0]
@@ -195,10 +194,8 @@ def _surfaces(u: np.ndarray, weight: np.ndarray, ground: np.ndarray | None) -> n
 
 def _levelled(u, weight, surfaces, ground) -> np.ndarray:
     """Coordinates (ROWS, C): ground, and of each upright surface the mean of what was guessed."""
-    levelled = np.where(
-        surfaces == GROUND, 0 if ground is None else ground[:, None],
-        SURFACES[np.minimum(surfaces, GROUND - 1)],
-    ).astype(np.float32)  # fmt: skip
+    standing = SURFACES[np.minimum(surfaces, GROUND - 1)]
+    levelled = np.where(surfaces == GROUND, ground[:, None], standing)
     part = np.zeros(surfaces.shape, np.int64)
     part[1:] = (surfaces[1:] != surfaces[:-1]).cumsum(0)
     part += np.arange(surfaces.shape[1]) * ROWS
