@@ -18,9 +18,9 @@ from . import edits
 from .clock import StageClock
 from .config import GenerationSettings
 from .context import PageStore, Task, cameras_of, poses_ahead
-from .described import described
+from .described import attended, described
 from .device import choose_device
-from .frame import Frame
+from .frame import Frame, Known
 from .geometry import check_pose, pixel_rays, scaled_fov, tangents
 from .keyframes import KEY_COVERAGE, about_there, is_new, kept_pixels
 from .memory.codec import valid_cells
@@ -31,6 +31,7 @@ from .model.fast import prepare
 from .model.fast_compose import draw
 from .model.frame_model import Prediction
 from .model.sampler import NoiseField, generate
+from .model.settling import with_even_borders
 from .model.stretching import without_stretched
 from .resources import asset
 from .saved_state import CONTEXT_STATE, context_to_json, sound_context
@@ -48,7 +49,7 @@ class FrameEngine:
         self.device = device
         self.weights_path = weights_path
         self.index = self._read_index()
-        self.pages = PageStore(world, model, device, self._seeds_at)
+        self.pages = PageStore(world, model, device, lambda i, m: self.index.seeds_at(i, m))
         self._noise: NoiseField | None = None
         self._previous, self._vain = sound_context(world.get_state(CONTEXT_STATE))
         self._saved_context = self._previous, self._vain
@@ -100,9 +101,8 @@ class FrameEngine:
 
     def run_info(self) -> dict:
         """What the same pictures bit for bit depend on besides world, settings and poses."""
-        sha256 = weights_sha256(self.weights_path)
         return {
-            "weights_sha256": sha256,
+            "weights_sha256": weights_sha256(self.weights_path),
             "device": str(self.device),
             "threads": torch.get_num_threads(),
         }
@@ -135,7 +135,8 @@ class FrameEngine:
         assert kind in ("inter", "key"), kind
         task = self._begin(camera_to_world, settings, fov_y_radians, overscan, follow)
         steps = settings.key_steps if kind == "key" else settings.inter_steps
-        return self._finish(task, self._denoise(task, steps), kind)
+        prediction = self._denoise(task, steps)
+        return self._finish(task, prediction, self._known(task, prediction), kind)
 
     def _begin(self, camera_to_world, settings, fov_y_radians, overscan, follow=True) -> Task:
         """Retrieve and encode what a pose is drawn from."""
@@ -160,48 +161,51 @@ class FrameEngine:
         )
 
     def _denoise(self, task: Task, steps: int, begun: Prediction | None = None) -> Prediction:
+        """Sample; what is `begun` has its pointer, which is neither found nor changed again."""
         settings = task.settings
         with task.clock.measure("denoise"):
-            return generate(
+            prediction = generate(
                 self.model, task.noise, task.cameras, task.pages, task.views, steps=steps,
                 memory_guidance=settings.memory_guidance, pointer=settings.pointer, begun=begun,
             )  # fmt: skip
+            if begun or prediction.pointer is None:
+                return prediction
+            given = [page.given for page in task.memory]
+            scales = [page.picture.pixels.shape[1] / settings.width for page in task.memory]
+            pointer = without_stretched(prediction.pointer, task.views, given, scales)
+            return replace(prediction, pointer=with_even_borders(pointer))
+
+    def _known(self, task: Task, prediction: Prediction) -> Known:
+        """What of the picture is new; later steps change nothing of that."""
+        size = task.settings.height, task.settings.width
+        with task.clock.measure("compose"):
+            return described(prediction, task.ids, self.index.is_imagined, *size)
 
     @torch.no_grad()
-    def _finish(self, task: Task, prediction: Prediction, kind: str) -> Frame:
+    def _finish(self, task: Task, prediction: Prediction, known: Known, kind: str) -> Frame:
         """Draw the picture of a prediction."""
         settings = task.settings
         with task.clock.measure("compose"):
-            pictures = [page.picture for page in task.memory]
-            prediction = self._without_stretched(task, prediction)
             drawn = draw(
-                prediction, task.pages, task.views, task.cameras, pictures,
-                settings.height, settings.width, settings.imagination,
+                prediction, task.pages, task.views, task.cameras, [p.picture for p in task.memory],
+                settings.height, settings.width, settings.imagination, known.remembered,
             )  # fmt: skip
         return Frame(
             image=drawn.image,
             camera_to_world=task.pose,
             fov_y_radians=task.fov_y_radians,
             kind=kind,
+            attended=attended(task.ids, drawn.weights),
             timings_ms=task.clock.finish(),
-            **described(prediction, drawn, task.ids, self.index.is_imagined),
+            **known.for_frame(),
         )
-
-    def _without_stretched(self, task: Task, prediction: Prediction) -> Prediction:
-        if prediction.pointer is None:
-            return prediction
-        given = [page.given for page in task.memory]
-        scales = [page.picture.pixels.shape[1] / task.settings.width for page in task.memory]
-        pointer = without_stretched(prediction.pointer, task.views, given, scales)
-        return replace(prediction, pointer=pointer)
 
     def _noise_for(self, pose, fov: float, settings: GenerationSettings) -> torch.Tensor:
         if self._noise is None or self._noise.seed != settings.noise_seed:
             self._noise = NoiseField(settings.noise_seed)
         config = self.model.config
         rays = pixel_rays(config.height // 4, config.width // 4, fov) @ pose[:3, :3].T
-        noise = self._noise.sample(rays) * settings.noise_temperature
-        return torch.from_numpy(noise).permute(2, 0, 1)[None].contiguous().to(self.device)
+        return self._noise.state(rays, settings.noise_temperature).to(self.device)
 
     # Memory
 
@@ -241,9 +245,6 @@ class FrameEngine:
         self._vain = None
         self._save_context()
         self.pages.keep_only(self.index)
-
-    def _seeds_at(self, frame_id: int, metres: float) -> tuple[int, ...] | None:
-        return self.index.seeds_at(frame_id, metres)
 
     def _read_index(self) -> SpatialIndex:
         """The poses of the world's frames as they are now."""
@@ -309,14 +310,14 @@ class FrameEngine:
         task = self._begin(camera_to_world, settings, fov_y_radians, overscan)
         self._save_context()
         prediction = self._denoise(task, settings.inter_steps)
-        frame = self._finish(task, prediction, "inter")
-        known = not is_new(frame, task.coverage, settings)
-        if known or not remembers or self._key_near(frame.camera_to_world):
-            return frame
+        known = self._known(task, prediction)
+        new = remembers and is_new(known, task.coverage, settings)
+        if not new or self._key_near(task.pose):
+            return self._finish(task, prediction, known, "inter")
         if settings.key_steps != settings.inter_steps:
             begun = prediction if settings.inter_steps == 1 else None
             prediction = self._denoise(task, settings.key_steps, begun)
-        key = self._finish(task, prediction, "key")
+        key = self._finish(task, prediction, known, "key")
         self.commit(key)
         return key
 
@@ -338,8 +339,12 @@ class FrameEngine:
         found = self.index.retrieve(pose, fov, settings.memory_frames)
         if found.coverage >= KEY_COVERAGE:
             return
-        key = self.step(pose, settings, **options, kind="key", follow=False)
-        if is_new(key, found.coverage, settings):
-            self.commit(key)
-        else:
+        task = self._begin(pose, settings, *options.values(), follow=False)
+        prediction = self._denoise(task, 1)
+        known = self._known(task, prediction)
+        if not is_new(known, found.coverage, settings):
             self._vain = pose
+            return
+        if settings.key_steps > 1:
+            prediction = self._denoise(task, settings.key_steps, prediction)
+        self.commit(self._finish(task, prediction, known, "key"))

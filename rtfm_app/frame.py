@@ -17,6 +17,23 @@ class Attended:
 
 
 @dataclass(frozen=True)
+class Known:
+    """What is known of a picture before it is drawn: as in `Frame`, and `remembered`, the share of
+    each pixel (H, W) float32 that is read from memory."""
+
+    novelty: float
+    unseen: np.ndarray
+    given: np.ndarray | None
+    inverse_depth: np.ndarray
+    confidence: np.ndarray
+    remembered: np.ndarray
+
+    def for_frame(self) -> dict:
+        """The attributes that `Frame` has too."""
+        return {name: value for name, value in vars(self).items() if name != "remembered"}
+
+
+@dataclass(frozen=True)
 class Frame:
     """One generated picture and what is known about it.
 

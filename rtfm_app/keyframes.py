@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 
 from .config import GenerationSettings
-from .frame import Frame
+from .frame import Frame, Known
 from .geometry import invert_pose, rotation_angle
 
 KEY_COVERAGE = 0.7  # share of a view that frames must see well for it to be drawn from them alone
@@ -15,16 +15,16 @@ AROUND_CELLS = 7  # what is imagined within half as many cells counts too
 VAIN_METRES, VAIN_RADIANS = 0.5, np.radians(15)
 
 
-def is_new(frame: Frame, coverage: float, settings: GenerationSettings) -> bool:
-    """Whether a frame is kept: memory does not show enough of it, or shows much of what was
-    imagined there only from afar or aside.
+def is_new(known: Known, coverage: float, settings: GenerationSettings) -> bool:
+    """Whether a frame is drawn as a keyframe and kept: memory does not show enough of it, or shows
+    much of what was imagined there only from afar or aside.
 
     Args:
         coverage: share 0..1 of the view that its memory frames see well by their poses.
     """
-    if frame.novelty >= settings.novelty_threshold:
+    if known.novelty >= settings.novelty_threshold:
         return True
-    share = float(_imagined(frame).mean()) / 255
+    share = float(_imagined(known).mean()) / 255
     return coverage < KEY_COVERAGE and share > settings.novelty_threshold
 
 
@@ -40,7 +40,7 @@ def kept_pixels(frame: Frame) -> np.ndarray:
     return cv2.resize(imagined, size, interpolation=cv2.INTER_LINEAR) > KEPT_FROM * 255
 
 
-def _imagined(frame: Frame) -> np.ndarray:
+def _imagined(frame: Frame | Known) -> np.ndarray:
     """(h, w) uint8, 255 where the picture is not read from given or painted frames."""
     return frame.unseen if frame.given is None else 255 - frame.given
 

@@ -1,5 +1,7 @@
 """The engine with the weights that ship: a picture becomes a place, and stays it."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -10,7 +12,9 @@ from rtfm_app.device import choose_device
 from rtfm_app.engine import FrameEngine
 from rtfm_app.geometry import pose_from_yaw_pitch
 from rtfm_app.memory.world_file import StoredFrame, WorldFile
+from rtfm_app.model.fast_compose import draw
 from rtfm_app.resources import asset
+from rtfm_app.saved_state import CONTEXT_STATE
 
 FOV = np.radians(60)
 START = pose_from_yaw_pitch((0, 1.6, 0), 0, 0)
@@ -160,6 +164,34 @@ def test_a_keyframe_goes_on_from_the_inter_frame(engine):
     advanced = engine.advance(pose, settings)
     assert advanced.kind == "key"
     assert np.array_equal(advanced.image, alone.image)
+
+
+def test_no_picture_is_drawn_that_is_not_shown_or_kept(engine, monkeypatch):
+    """A keyframe is decided on before anything is drawn, ahead of the walker too; the one that is
+    imagined ahead is the keyframe drawn on its own."""
+    pictures = []
+
+    def counted(*arguments):
+        drawn = draw(*arguments)
+        pictures.append(drawn.image)
+        return drawn
+
+    monkeypatch.setattr("rtfm_app.engine.draw", counted)
+    pose = pose_from_yaw_pitch((0, 1.6, 0), 0.7, 0)
+    assert engine.advance(pose, GenerationSettings(look_ahead_s=0.0)).kind == "key"
+    assert len(pictures) == 1
+    settings = GenerationSettings(key_steps=3)
+    ahead, velocity = START.copy(), np.array([0.0, 0.0, 8.0])
+    ahead[2, 3] += settings.look_ahead_s * velocity[2]
+    alone = engine.step(ahead, settings, kind="key", follow=False)
+    pictures.clear()
+    engine.advance(START, settings, velocity=velocity)
+    assert len(pictures) == 2 and len(engine.index) == 3
+    assert np.array_equal(pictures[0], alone.image)
+    pictures.clear()
+    engine.advance(START, replace(settings, novelty_threshold=1.0), velocity=-velocity)
+    assert engine.world.get_state(CONTEXT_STATE)["vain"] is not None
+    assert len(pictures) == 1 and len(engine.index) == 3
 
 
 def test_without_pointer_nothing_is_committed(engine):

@@ -14,6 +14,7 @@ from functools import cache
 import cv2
 import numpy as np
 import torch
+from torch.nn import functional as F
 
 from ..device import HostCopy
 from .cameras import RHO_RATE, RHO_SCALE, Views
@@ -43,6 +44,20 @@ class Drawn:
     weights: np.ndarray
 
 
+def remembered(prediction: Prediction, height: int, width: int) -> np.ndarray:
+    """`Drawn.gate`, known before anything is drawn."""
+    pointer = prediction.pointer
+    if pointer is None:
+        return np.zeros((height, width), np.float32)
+    if pointer.gate_logit.device.type != "cpu":
+        gate = F.interpolate(pointer.gate, size=(height, width), mode="bilinear")[0, 0]
+        return (gate * 1.06 - 0.03).clamp(0, 1).float().cpu().numpy()
+    gate = resize(pointer.gate[0, 0].numpy(), (width, height))
+    gate *= 1.06
+    gate -= 0.03
+    return np.clip(gate, 0, 1, out=gate)
+
+
 def draw(
     prediction: Prediction,
     pages: Pages | None,
@@ -52,12 +67,14 @@ def draw(
     height: int,
     width: int,
     imagination: float,
+    gate: np.ndarray | None = None,
 ) -> Drawn:
-    """The picture of one target, on the CPU by `compose_quickly`, elsewhere by `compose`."""
+    """The picture of one target, on the CPU by `compose_quickly`, elsewhere by `compose`; `gate`
+    is `remembered` where that is known already."""
     if prediction.pointer is not None and prediction.state.device.type == "cpu":
         return compose_quickly(
             prediction, pages, views, cameras, pictures, height, width, imagination,
-            kernels(best_precision(prediction.state.device)),
+            kernels(best_precision(prediction.state.device)), gate,
         )  # fmt: skip
     images = [picture.tensor(prediction.state.device) for picture in pictures]
     unmarked = [picture.unmarked.tensor(prediction.state.device) for picture in pictures]
@@ -82,14 +99,12 @@ def compose_quickly(
     width: int,
     imagination: float,
     compiled: Kernels | None = None,
+    gate: np.ndarray | None = None,
 ) -> Drawn:
-    """`compose` of one target; arguments as there. Without `compiled` kernels, numpy and OpenCV do
-    the same in three times the time."""
+    """`compose` of one target; arguments as there and of `draw`. Without `compiled` kernels, numpy
+    and OpenCV do the same in three times the time."""
     pointer, size = prediction.pointer, (width, height)
-    gate = resize(pointer.gate[0, 0].numpy(), size)
-    gate *= 1.06
-    gate -= 0.03
-    np.clip(gate, 0, 1, out=gate)
+    gate = remembered(prediction, height, width) if gate is None else gate
 
     def level(picture: Readable, m: int) -> Level:
         return picture.level(_stored_per_drawn(picture, views, m, width))

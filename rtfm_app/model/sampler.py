@@ -41,6 +41,11 @@ class NoiseField:
         )
         return self.faces[face, row, column]
 
+    def state(self, rays: np.ndarray, temperature: float) -> torch.Tensor:
+        """What a flow state (1, 3, h, w) with these rays (h, w, 3) starts from."""
+        noise = torch.from_numpy(self.sample(rays) * temperature)
+        return noise.permute(2, 0, 1)[None].contiguous()
+
 
 @torch.no_grad()
 def generate(
