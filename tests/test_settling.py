@@ -5,10 +5,18 @@ import math
 import numpy as np
 import pytest
 import torch
+from torch.nn import functional as F
 
 from rtfm_app.geometry import pose_from_yaw_pitch
 from rtfm_app.model.cameras import METRES_PER_UNIT, epipolar_lines, relative_views, rho_of, u_of
-from rtfm_app.model.settling import CANDIDATES, meeting, own_coordinate, settled
+from rtfm_app.model.pointer import Pointer
+from rtfm_app.model.settling import (
+    CANDIDATES,
+    meeting,
+    own_coordinate,
+    settled,
+    with_even_borders,
+)
 
 TAN = math.tan(math.radians(30))
 CERTAIN, VAGUE = 12.0, 0.0
@@ -80,3 +88,26 @@ def test_a_given_picture_has_the_say_over_an_imagined_one():
     views = views_of((0, 1.6, -0.5), [(0, 1.6, 0)])
     alone = own_coordinate(own[:, :1], epipolar_lines(views, 18, 32), torch.ones(1, 1))
     assert (given - alone).reshape(18, 32)[5:13, 8:24].abs().max() < 0.03
+
+
+def test_no_other_page_shows_through_at_the_border_of_what_is_remembered():
+    """Page 0 shows the left half; page 1, which nobody would read there, all of the picture."""
+    size = (1, 1, 8, 16)
+    left = (torch.arange(16) < 8).expand(8, 16)
+    gate_logit = torch.where(left, 8.0, -8.0).reshape(size)
+    weights = torch.stack([torch.where(left, 6.0, -40.0), torch.zeros(8, 16)])[None]
+    nothing = torch.zeros(0)
+    pointer = Pointer(
+        logits=nothing, sweep_logits=nothing, u_coarse=nothing, u=torch.full(size, 0.4),
+        view_logits=weights, inside=torch.ones(1, 2, 8, 16), gate_logit=gate_logit,
+    )  # fmt: skip
+    even = with_even_borders(pointer)
+
+    def other(found: Pointer) -> float:
+        """The most of page 1 that is seen anywhere in the enlarged picture."""
+        size = {"size": (32, 64), "mode": "bilinear", "align_corners": False}
+        share = F.interpolate(found.view_logits, **size).softmax(1)
+        return float((share[:, 1:] * F.interpolate(found.gate, **size)).max())
+
+    assert other(pointer) > 0.5 and other(even) < 0.05
+    assert torch.allclose(even.view_logits[..., :7], weights[..., :7], atol=0.1)

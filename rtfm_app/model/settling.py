@@ -8,12 +8,18 @@ where there is no parallax a ray ends where it first meets that surface.
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
 import torch
 from torch.nn import functional as F
 
 from .cameras import METRES_PER_UNIT, EpipolarLines, Views, epipolar_lines, rho_of
 from .matching import sample
 from .own_distance import STEP, expected_coordinate
+
+if TYPE_CHECKING:
+    from .pointer import Pointer
 
 CANDIDATES = 32
 # Memory frames whose places differ less show no parallax.
@@ -116,6 +122,19 @@ def meeting(difference: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
     low, high = (off.gather(0, (behind + step).clamp(0, last)[None])[0] for step in (0, 1))
     share = (low / (low - high).clamp(max=-1e-9)).clamp(0, 1)
     return torch.where(behind < 0, 0.0, ((behind + share) / last).clamp(max=1))
+
+
+def with_even_borders(pointer: Pointer) -> Pointer:
+    """The pointer, with pages weighing at the border of what is remembered what they weigh inside.
+
+    Beyond it no page counts, and which of them would is arbitrary. Enlarged to the picture's size
+    the weights would pass over to that page before the gate is closed: a thin line in its colours.
+    """
+    gate, logits = pointer.gate, pointer.view_logits
+    around = F.avg_pool2d(gate, 3, 1, 1)
+    inside = F.avg_pool2d(logits * gate, 3, 1, 1) / around.clamp(min=1e-6)
+    inside = torch.where(around > 1e-3, inside, logits)
+    return replace(pointer, view_logits=torch.lerp(inside, logits, gate))
 
 
 def _box(x: torch.Tensor, size: int) -> torch.Tensor:
