@@ -12,6 +12,7 @@ from rtfm_app import messages as m
 from rtfm_app.camera import camera_at
 from rtfm_app.config import OVERSCAN, GenerationSettings
 from rtfm_app.controller import new_state
+from rtfm_app.display import warp_grid
 from rtfm_app.display.bindings_panel import rebind
 from rtfm_app.display.catalogue import Card, Catalogue, ago_text, size_text, world_card
 from rtfm_app.display.frame_view import FrameView, sees_past_border, view_tangents
@@ -117,6 +118,25 @@ def test_smooth_follows_a_step_by_the_frames_own_distances(window, view):
     still = np.abs(shown(window, view, now, smooth=False) - truth).mean()
     moved = np.abs(shown(window, view, now, smooth=True) - truth).mean()
     assert moved < still / 5
+
+
+def test_cells_inside_the_frame_are_drawn_without_borders(window, view, monkeypatch):
+    """It costs less and shows the same bits."""
+    rng = np.random.default_rng(0)
+    distances = (0.5 * rng.random((18, 32))).astype(np.float32)
+    view.show(frame_at(pose_from_yaw_pitch((0, 1.6, 0), 0, 0), inverse_depth=distances))
+    moved = pose_from_yaw_pitch((0.1, 1.6, -0.2), 0.1, 0.03)
+    counts, inside_cells = [], warp_grid.inside_cells
+
+    def counted(*arguments):
+        counts.append(inside_cells(*arguments))
+        return counts[-1]
+
+    monkeypatch.setattr(warp_grid, "inside_cells", counted)
+    quick = shown(window, view, moved)
+    assert 0.3 < counts[0].mean() < 1
+    monkeypatch.setattr(warp_grid, "inside_cells", lambda *_: np.zeros_like(counts[0]))
+    assert np.array_equal(quick, shown(window, view, moved))
 
 
 def test_unsure_distances_are_not_followed(window, view):

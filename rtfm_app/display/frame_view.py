@@ -12,10 +12,10 @@ from ..card import CardPictures, pictures_for_card
 from ..frame import Frame
 from ..geometry import ASPECT, tangents
 from ..resources import shader
+from . import warp_grid
 from .measurements import Moment
 
 MAX_SHIFT = 0.6
-GRID = (48, 27)  # as in frame.vert
 TEXTURES = ("u_frame", "u_soft", "u_planes")
 
 
@@ -40,6 +40,8 @@ class FrameView:
         self._software = software
         self._variants: dict[tuple[str, ...], tuple] = {}
         self._textures: dict[str, object] = {}
+        self._triangles = gl.buffer(warp_grid.TRIANGLES.tobytes(), dynamic=True)
+        self._roots = np.zeros((1, 1), np.float32)
         self.frame: Frame | None = None
         self.uploading = Moment()
 
@@ -51,6 +53,7 @@ class FrameView:
         self._upload("u_frame", pictures.picture)
         self._upload("u_soft", pictures.soft)
         self._upload("u_planes", pictures.planes)
+        self._roots = pictures.planes[..., 0].astype(np.float32) / 255
         self.frame = frame
 
     def clear(self) -> None:
@@ -89,7 +92,6 @@ class FrameView:
             "BORDERS": sees_past_border(to_frame, tan_view, tan_frame, bool(shift.any())),
             "HEAT": heat > 0,
         }
-        program, triangle = self._variant(tuple(k for k, on in variant.items() if on))
         uniforms = {
             "u_to_frame": tuple(to_frame.T.reshape(-1)),
             "u_shift": tuple(shift),
@@ -98,25 +100,41 @@ class FrameView:
             "u_size": self._textures["u_frame"].size,
             "u_heat": heat,
         }
+        for unit, name in enumerate(TEXTURES):
+            self._textures[name].use(unit)
+        if not variant["SMOOTH"]:
+            self._render(variant, uniforms, 3)
+            return
+        inner = 0
+        if variant["BORDERS"]:
+            cells = warp_grid.inside_cells(to_frame, shift, self._roots, tan_view, tan_frame)
+            triangles, inner = warp_grid.sorted_triangles(cells)
+            self._triangles.write(triangles)
+        if inner:
+            self._render({**variant, "BORDERS": False}, uniforms, inner)
+        if inner < warp_grid.TRIANGLES.size:
+            self._render(variant, uniforms, warp_grid.TRIANGLES.size - inner, inner)
+
+    def _render(self, variant: dict[str, bool], uniforms: dict, vertices: int, first: int = 0):
+        """Draw so many vertices, in this variant of the shader."""
+        program, triangles = self._variant(tuple(k for k, on in variant.items() if on))
         for name, value in uniforms.items():
             if name in program:
                 program[name] = value
-        for unit, name in enumerate(TEXTURES):
-            self._textures[name].use(unit)
-        vertices = 6 * GRID[0] * GRID[1] if variant["SMOOTH"] else 3
-        triangle.render(self._gl.TRIANGLES, vertices=vertices)
+        triangles.render(self._gl.TRIANGLES, vertices=vertices, first=first)
 
     def release(self) -> None:
-        for program, triangle in self._variants.values():
-            triangle.release()
+        for program, triangles in self._variants.values():
+            triangles.release()
             program.release()
+        self._triangles.release()
         for texture in self._textures.values():
             texture.release()
         self._variants.clear()
         self._textures.clear()
 
     def _variant(self, defines: tuple[str, ...]) -> tuple:
-        """(program, triangle) of the shader with these `#define`s."""
+        """(program, triangles) of the shader with these `#define`s."""
         if defines not in self._variants:
             program = self._gl.program(
                 vertex_shader=_source("display/frame.vert", defines),
@@ -125,7 +143,11 @@ class FrameView:
             for unit, name in enumerate(TEXTURES):
                 if name in program:
                     program[name] = unit
-            self._variants[defines] = (program, self._gl.vertex_array(program, []))
+            cells = self._triangles if "SMOOTH" in defines else None
+            self._variants[defines] = (
+                program,
+                self._gl.vertex_array(program, [], index_buffer=cells),
+            )
         return self._variants[defines]
 
     def _upload(self, name: str, pixels: np.ndarray) -> None:

@@ -16,12 +16,8 @@ const int ROUNDS = 2;
 
 vec2 ndc_of_vertex() {
 #ifdef SMOOTH
-    int cell = gl_VertexID / 6;
-    int corner = gl_VertexID % 6;
-    int right = corner == 1 || corner == 2 || corner == 4 ? 1 : 0;
-    int top = corner == 2 || corner == 4 || corner == 5 ? 1 : 0;
-    ivec2 offset = ivec2(right, top);
-    return vec2(ivec2(cell % GRID.x, cell / GRID.x) + offset) / vec2(GRID) * 2.0 - 1.0;
+    ivec2 at = ivec2(gl_VertexID % (GRID.x + 1), gl_VertexID / (GRID.x + 1));
+    return vec2(at) / vec2(GRID) * 2.0 - 1.0;
 #else
     return vec2((gl_VertexID << 1) & 2, gl_VertexID & 2) * 2.0 - 1.0;
 #endif
