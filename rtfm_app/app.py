@@ -23,7 +23,7 @@ from .display.measurements import Moment
 from .display.window import Window
 from .gamepad import Gamepad
 from .input import Controls, InputState
-from .link import PoseStamp
+from .link import PoseStamp, TakenFrame
 from .preferences import load_layout, load_preferences, save_layout
 from .snapshots import Snapshots, write_png
 from .sound import Sound
@@ -222,10 +222,14 @@ class App:
             self.view.clear()
             self._surroundings = None
             return
-        taken = self.controller.worker.take()
-        if taken is None:
-            return
-        now = time.perf_counter()
+        worker = self.controller.worker
+        while (taken := worker.take()) is not None:
+            self._show(taken)
+            if worker.holds(taken):
+                break  # else this process was held up, and the next one is there
+
+    def _show(self, taken: TakenFrame) -> None:
+        state, now = self.state, time.perf_counter()
         if state.taken is not None and taken.started - state.taken.finished < 0.1:
             state.measured.model.add((taken.finished - state.taken.finished) * 1e3)
         state.taken, state.taken_at = taken, now

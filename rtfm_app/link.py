@@ -84,7 +84,8 @@ class PoseStamp:
 class TakenFrame:
     """A frame as it arrived. Times are `time.perf_counter()` seconds, the same clock in both
     processes; `input_time` is that of the pose it was drawn for; `card` is what the graphics card
-    gets of it."""
+    gets of it, too large to be copied on the way: it lies in the shared memory until the worker has
+    drawn two more frames, see `FrameBoard.holds`."""
 
     frame: Frame
     number: int
@@ -212,7 +213,8 @@ class FrameBoard:
         return number
 
     def take(self) -> TakenFrame | None:
-        """The newest frame if it was not taken before, as an own copy; else None."""
+        """The newest frame if it was not taken before, as an own copy apart from what the graphics
+        card gets; else None."""
         for _ in range(READ_ATTEMPTS):
             number = self._latest.value
             if number <= self._taken:
@@ -223,6 +225,11 @@ class FrameBoard:
                 self._taken = number
                 return taken
         return None
+
+    def holds(self, taken: TakenFrame) -> bool:
+        """Whether what lies in the shared memory is still that frame's. To be asked after use: the
+        card has got pieces of two frames if not, and a newer one is there to be taken."""
+        return int(self._slot(taken.number)[0]["before"][0]) == taken.number
 
     def skip(self) -> None:
         """Forget what is there: only frames written from now on are taken."""
@@ -262,7 +269,8 @@ def _text_of(frame: Frame) -> bytes:
 
 
 def _read_slot(header, parts: list[np.ndarray], number: int) -> TakenFrame | None:
-    """An own copy of what is in the slot; None when it is being written over."""
+    """What is in the slot, the pictures for the card as they lie there, the rest as an own copy;
+    None when it is being written over."""
     if int(header["after"][0]) != number:
         return None
     head = header[0].copy()
@@ -279,11 +287,12 @@ def _read_slot(header, parts: list[np.ndarray], number: int) -> TakenFrame | Non
     sizes = [math.prod(shape) for shape in shapes]
     if any(size > part.size for size, part in zip(sizes, parts, strict=True)):
         return None
-    copies = [part[:size].copy() for size, part in zip(sizes, parts, strict=True)]
+    contents = [part[:size] for size, part in zip(sizes, parts, strict=True)]
+    image, unseen, floats = (part.copy() for part in contents[:3])
+    picture, soft, planes = contents[3:]
     text = bytes(head["text"][: int(head["text_bytes"])])
     if not (int(header["before"][0]) == int(header["after"][0]) == int(head["number"]) == number):
         return None
-    image, unseen, floats, picture, soft, planes = copies
     inverse_depth, confidence = floats.view("<f4").reshape(2, *plane)
     values = json.loads(text)
     frame = Frame(

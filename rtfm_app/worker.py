@@ -316,6 +316,10 @@ class WorkerHandle:
         """The newest frame, each once."""
         return self._frames.take()
 
+    def holds(self, taken: TakenFrame) -> bool:
+        """Whether that frame's pictures for the card are still whole, see `FrameBoard.holds`."""
+        return self._frames.holds(taken)
+
     def draw_for_software(self, on: bool) -> None:
         """Whether the display's graphics card is a processor (see `card.py`)."""
         self._frames.for_software = on

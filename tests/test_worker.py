@@ -118,6 +118,11 @@ def test_frames_arrive_whole_each_once_and_the_newest_wins():
         assert np.array_equal(getattr(taken.card, name), getattr(made_here, name)), name
     assert taken.frame.attended == sent.attended and taken.frame.kind == "key"
     assert board.take() is None
+    for number in (6, 7):
+        board.write(frame_of(number), input_time=number, started=0.0)
+    assert board.holds(taken) and np.array_equal(taken.card.picture, made_here.picture)
+    board.write(frame_of(8), input_time=8, started=0.0)
+    assert not board.holds(taken)
 
 
 def test_the_worker_enlarges_only_small_frames_and_only_for_a_software_renderer():
@@ -164,19 +169,21 @@ def test_a_frame_is_never_torn():
     thread = threading.Thread(target=write)
     thread.start()
     try:
-        last = 0
+        last = held = 0
         deadline = time.monotonic() + 2.0
         while time.monotonic() < deadline:
             taken = board.take()
             if taken is None:
                 continue
+            picture = taken.card.picture.copy()
+            held += board.holds(taken)
+            assert (picture[..., :3] == picture[0, 0, 0]).all() or not board.holds(taken)
             assert taken.number > last
             last = taken.number
             value = int(taken.frame.camera_to_world[0, 3]) % 251
             assert (taken.frame.image == value).all()
             assert (taken.frame.inverse_depth == value).all()
-            assert (taken.card.picture[..., :3] == value).all()
-        assert last > 20
+        assert last > 20 and held > 10
     finally:
         done.set()
         thread.join()
