@@ -189,9 +189,8 @@ class PageStore:
         place = self._place(frame_id)
         if place is not None:
             self._places[frame_id] = place
-            if before is None:
-                self._standing.note(frame_id, own_map(features, valid, stored))
-            u = torch.from_numpy(self._standing.of(oldest, place))
+            own = own_map(features, valid, stored) if before is None else None
+            u = torch.from_numpy(self._standing.of(oldest, place, own))
             own_of(features)[0, 0] = u.to(features)
         if stored.valid is not None:
             # Soft borders: what is read fades into what is imagined again, without a seam.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Callable
 
 import numpy as np
@@ -10,6 +11,7 @@ from .model.upright import OwnMap, upright
 
 ONE_PLACE_METRES = 0.05
 MOST_AT_A_PLACE = 48
+PLACES_KEPT = 256
 
 
 class Standing:
@@ -18,23 +20,20 @@ class Standing:
 
     def __init__(self, guessed: Callable[[int], OwnMap]):
         self._guessed = guessed
-        self._maps: dict[int, OwnMap] = {}
-        self._upright: dict[tuple[int, ...], dict[int, np.ndarray]] = {}
+        self._places: OrderedDict[tuple[int, ...], dict[int, np.ndarray]] = OrderedDict()
 
-    def note(self, frame_id: int, own: OwnMap) -> None:
-        """What `guessed` would give is known already."""
-        self._maps.setdefault(frame_id, own)
-
-    def of(self, frame_id: int, place: tuple[int, ...]) -> np.ndarray:
-        """Coordinates `u` (h, w) of a frame, which is one of those of its place."""
+    def of(self, frame_id: int, place: tuple[int, ...], own: OwnMap | None = None) -> np.ndarray:
+        """Coordinates `u` (h, w) of a frame, which is one of those of its place; `own` is what
+        `guessed` would give for it, if that is known already."""
         place = place_of(frame_id, place)
-        if place not in self._upright:
-            for other in place:
-                if other not in self._maps:
-                    self._maps[other] = self._guessed(other)
-            found = upright([self._maps[other] for other in place])
-            self._upright[place] = dict(zip(place, found, strict=True))
-        return self._upright[place][frame_id]
+        if place not in self._places:
+            known = {} if own is None else {frame_id: own}
+            maps = [known.get(other) or self._guessed(other) for other in place]
+            self._places[place] = dict(zip(place, upright(maps), strict=True))
+            if len(self._places) > PLACES_KEPT:
+                self._places.popitem(last=False)
+        self._places.move_to_end(place)
+        return self._places[place][frame_id]
 
 
 def place_of(frame_id: int, place: tuple[int, ...]) -> tuple[int, ...]:

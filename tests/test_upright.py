@@ -105,11 +105,19 @@ def test_a_place_is_worked_out_once_and_does_not_depend_on_who_asks_first():
         return maps[frame_id]
 
     first, second = Standing(guessed), Standing(guessed)
-    second.note(9, maps[9])
     forth = [first.of(i, (3, 4, 9)) for i in (3, 4, 9)]
-    back = [second.of(i, (3, 4, 9)) for i in (9, 4, 3)][::-1]
+    back = [second.of(i, (3, 4, 9), maps[i]) for i in (9, 4, 3)][::-1]
     assert asked == [3, 4, 9, 3, 4]
     assert all(np.array_equal(a, b) for a, b in zip(forth, back, strict=True))
+
+
+def test_few_places_are_kept(monkeypatch):
+    monkeypatch.setattr("rtfm_app.standing.PLACES_KEPT", 2)
+    alone, asked = street(0.0, 0.0)[0], []
+    standing = Standing(lambda frame_id: asked.append(frame_id) or alone)
+    for frame_id in (1, 2, 1, 3, 1, 2):
+        standing.of(frame_id, (frame_id,))
+    assert asked == [1, 2, 3, 2]
 
 
 def test_a_crowded_place_takes_its_first_frames_and_the_others_alone():
