@@ -186,7 +186,12 @@ def test_pointers_agree(plain, fast, count):
         a, b = getattr(wanted.pointer, name), getattr(found.pointer, name)
         assert a.shape == b.shape, name
         # OpenCV reads between 1/32 of a pixel; scores follow from what is read.
-        assert torch.allclose(a, b, atol=0.03 if name.endswith(("w_logits", "e_logit")) else 0.01)
+        apart = (a - b).abs()
+        if name.endswith(("w_logits", "e_logit")):
+            # A cell at a page's very border may lie inside of it for one and outside for the other.
+            assert (apart > 0.03).float().mean() < 0.001
+        else:
+            assert apart.max() < 0.01
     torch.testing.assert_close(wanted.pointer.inside, found.pointer.inside, atol=0.05, rtol=0)
 
 
