@@ -9,10 +9,13 @@ import numpy as np
 import torch
 
 from .cameras import Views
+from .fast_kernels import Kernels
 from .fast_picture import Level, Readable, read_pixels
-from .frame_model import MOST_TINT, Cameras, Pages
+from .frame_model import MOST_TINT, Cameras, Pages, nearest_memory
 from .mirror import BORDER, GROUND_RADIANS, HORIZON, PLAIN_RADIANS, SOFT_RADIANS
 
+PLAIN_SIZE = (9, 16)  # of what is almost a single colour
+NOT_READ = Level(np.empty((0, 0, 4), np.uint8), (0.0, 0.0), (0.0, 0.0))
 Box = tuple[slice, slice]
 
 
@@ -110,6 +113,21 @@ class Mirror:
 
 def _within(x: np.ndarray) -> np.ndarray:
     return np.clip(x, -1, 1, out=x)
+
+
+def mirrored_state(
+    kernels: Kernels, pages: Pages, views: Views, cameras: Cameras, height: int, width: int
+) -> torch.Tensor:
+    """`frame_model._mirrored_state` (1, 3, height, width) of one target; `width` divides by 16."""
+    m = int((nearest_memory(views) if pages.anchor is None else pages.anchor)[0])
+    name = "images" if pages.unmarked is None else "unmarked"
+    picture, plain = (pages.shrunk(name, size)[0, m] for size in ((height, width), PLAIN_SIZE))
+    numbers = Mirror(views, cameras, pages, m).numbers(NOT_READ, 1.0)
+    state = torch.empty(1, 3, height, width)
+    kernels(
+        "mirrored_state", numbers, height, width, picture, *PLAIN_SIZE, plain, height, width, state
+    )
+    return state
 
 
 class Reading:

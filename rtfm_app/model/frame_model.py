@@ -161,7 +161,7 @@ class FrameModel(nn.Module):
         sweep_logits = prope = None
         hint = torch.zeros_like(state)
         if pages is not None:
-            hint = _mirrored_state(pages, views, cameras, *state.shape[-2:])
+            hint = self.starting_state(pages, views, cameras)
             x = x + self.embed_hint(_patches(hint, config.patch // 4).to(dtype)).float()
             lines = epipolar_lines(views, *self.sweep.grid_shape)
             sweep_logits, cues = self.sweep(pages.features, lines, dtype)
@@ -184,6 +184,11 @@ class FrameModel(nn.Module):
             pages.shrunk("valid", half), given, views, dtype,
         )  # fmt: skip
         return Prediction(clean, found)
+
+    def starting_state(self, pages: Pages, views: Views, cameras: Cameras) -> torch.Tensor:
+        """The mirrored reading (N, 3, H / 4, W / 4), which the flow state is a change to."""
+        size = self.config.height // 4, self.config.width // 4
+        return _mirrored_state(pages, views, cameras, *size)
 
     def _camera_tokens(self, cameras: Cameras, kind: int) -> torch.Tensor:
         """Position, kind and viewing direction of every token (N, T, D): the direction's height

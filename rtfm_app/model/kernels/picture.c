@@ -1,6 +1,6 @@
 /* The picture: H x W pixels, W divides by 16. */
 
-#include "numbers.h"
+#include "mirror.h"
 
 #define RHO_SCALE 0.02f /* matching.rho_of */
 #define RHO_RATE 6.0f
@@ -126,90 +126,6 @@ INLINE void put_colour(uint8_t *to, four colour) {
 #endif
 }
 
-/* Arc tangent, sine and cosine (Abramowitz and Stegun 4.4.49, 4.3.97, 4.3.99). */
-
-INLINE vec angle_of(vec y, vec x) {
-    const ints sign = (ints)all(-0.0f);
-    vec far = (vec)((ints)x & ~sign), high = (vec)((ints)y & ~sign);
-    vec a = smaller(far, high) / larger(larger(far, high), all(1e-20f)), b = a * a;
-    vec r = b * 0.0028662257f - 0.0161657367f;
-    r = r * b + 0.0429096138f;
-    r = r * b - 0.0752896400f;
-    r = r * b + 0.1065626393f;
-    r = r * b - 0.1420889944f;
-    r = r * b + 0.1999355085f;
-    r = r * b - 0.3333314528f;
-    r = r * b * a + a;
-    r = chosen(high > far, 1.57079633f - r, r);
-    r = chosen(x < 0, 3.14159265f - r, r);
-    return (vec)((ints)r | ((ints)y & sign));
-}
-
-/* For angles up to 3 pi / 2. */
-INLINE void sine_cosine(vec x, vec *sine, vec *cosine) {
-    vec turned = chosen(x > 1.57079633f, all(3.14159265f), all(0));
-    turned = chosen(x < -1.57079633f, all(-3.14159265f), turned);
-    x -= turned;
-    vec b = x * x, flip = chosen(turned == 0, all(1), all(-1));
-    vec s = b * -2.39e-8f + 2.7526e-6f;
-    s = s * b - 1.984090e-4f;
-    s = s * b + 8.3333315e-3f;
-    s = s * b - 0.1666666664f;
-    *sine = (s * b * x + x) * flip;
-    vec c = b * -2.605e-7f + 2.47609e-5f;
-    c = c * b - 1.3888397e-3f;
-    c = c * b + 0.0416666418f;
-    c = c * b - 0.4999999963f;
-    *cosine = (c * b + 1) * flip;
-}
-
-#define GROUND_RADIANS 0.3f /* mirror.py */
-#define HORIZON 0.01f
-
-typedef struct {
-    float rotation[9], pitch, level[2], tan_target[2], tan_memory[2], limit, border;
-    float scale[2], base[2]; /* from grid coordinates to pixels */
-    float detail;            /* the share of the sharp reading in the guess */
-} Mirror;
-
-/* Where W directions x, y are read: fast_mirror.Mirror.angles, folded, then place. */
-INLINE void mirrored_place(const Mirror *m, vec x, float y, vec *px, vec *py) {
-    const float *r = m->rotation;
-    vec right = r[0] * x + (r[1] * y - r[2]), up = r[3] * x + (r[4] * y - r[5]);
-    vec back = r[6] * x + (r[7] * y - r[8]), flat, sine, cosine, high, deep;
-    flat = root(right * right + back * back);
-    vec relative = angle_of(up, flat) + m->pitch;
-    vec azimuth = angle_of(right, -back) + m->limit;
-    ints wave = __builtin_convertvector(azimuth / (4 * m->limit) + 8, ints) - 8;
-    azimuth -= __builtin_convertvector(wave, vec) * (4 * m->limit) + 2 * m->limit;
-    azimuth = m->limit - larger(azimuth, -azimuth);
-    sine_cosine(azimuth, &sine, &cosine);
-    vec half = angle_of(cosine * m->tan_memory[1], all(1)) * m->border;
-    vec folded = 2 * smaller(larger(relative, -half), half) - relative;
-    sine_cosine(smaller(larger(folded, -half), half) - m->pitch, &high, &deep);
-    vec across = deep * sine, ahead = deep * cosine;
-    vec lowest = half + m->pitch, share = smaller(lowest * (1 / GROUND_RADIANS), all(1));
-    share = chosen(relative < -half, larger(share, all(0)), all(0));
-    if (sum_of(share) > 0) {
-        vec deepest, widest;
-        sine_cosine(larger(lowest, all(HORIZON)), &deepest, &widest);
-        vec metres = flat / larger(-up, flat * HORIZON + 1e-9f);
-        vec beyond = (2 * widest / deepest - metres) * cosine, beside = metres * sine;
-        vec near = 1 / root(beside * beside + beyond * beyond + 1);
-        across += (beside * near - across) * share;
-        high += (-near - high) * share;
-        ahead += (beyond * near - ahead) * share;
-    }
-    float c = m->level[0], s = m->level[1];
-    vec over = 1 / larger(c * ahead - s * high, all(0.05f));
-    across *= over / m->tan_memory[0];
-    vec down = (c * high + s * ahead) * over / -m->tan_memory[1];
-    across = smaller(larger(across, all(-1)), all(1));
-    down = smaller(larger(down, all(-1)), all(1));
-    *px = across * m->scale[0] + m->base[0];
-    *py = down * m->scale[1] + m->base[1];
-}
-
 /* What is imagined: the mirrored reading of pixels (h, w, 4), softened by soften (in soft's size) or,
  * if that is 0, not softened, towards soft (soft_h, soft_w, 4), times the mirror's detail, plus
  * added (added_h, added_w, 4). All are enlarged to the picture's size, bilinearly. */
@@ -249,7 +165,10 @@ INLINE void imagined_row(const Imagined *from, int y, int height, int width, con
         if (1 - lowest < least) continue;
         for (int i = 0; i < W; i++) along[i] = x + i;
         along = ((along * 2 + 1) / (float)width - 1) * mirror->tan_target[0];
-        mirrored_place(mirror, along, up, &px, &py);
+        Turned at = turned(mirror, along, up);
+        mirrored_place(mirror, &at, &px, &py);
+        px = px * mirror->scale[0] + mirror->base[0];
+        py = py * mirror->scale[1] + mirror->base[1];
         Spots spots;
         spots_of(px, py, from->h, from->w, &spots);
         for (int i = 0; i < W; i++) {
