@@ -29,10 +29,9 @@ from .memory.world_file import KINDS, StoredFrame, WorldFile
 from .model.checkpoint import load_model, weights_sha256
 from .model.fast import prepare
 from .model.fast_compose import draw
+from .model.fast_weights import with_even_borders, without_stretched
 from .model.frame_model import Prediction
 from .model.sampler import NoiseField, generate
-from .model.settling import with_even_borders
-from .model.stretching import without_stretched
 from .resources import asset
 from .saved_state import CONTEXT_STATE, context_to_json, sound_context
 

@@ -38,18 +38,26 @@ def without_stretched(
     lines = epipolar_lines(views, rows, columns)
     grid, _ = lines.at(rho_of(pointer.u_coarse).flatten(2)[:, None])
     grid = grid[0, :, 0].unflatten(1, (rows, columns)).float().cpu().numpy()
-    fine = _least_stretch(grid)
-    for m, (is_given, scale) in enumerate(zip(given, pages_per_drawn, strict=True)):
-        begins, ends = GIVEN if is_given else IMAGINED
-        smooth = cv2.GaussianBlur(cv2.medianBlur(fine[m], 5), (0, 0), 1) * scale
-        fine[m] = np.clip((begins - smooth) / (begins - ends), 0, 1)
-    lost = torch.from_numpy(fine)[None].to(pointer.view_logits.device)
+    lost = given_way(_least_stretch(grid), given, pages_per_drawn)
+    lost = torch.from_numpy(lost)[None].to(pointer.view_logits.device)
     size = pointer.view_logits.shape[-2:]
     lost = F.interpolate(lost, size=size, mode="bilinear", align_corners=False)
     view_logits = pointer.view_logits - PAGE_LOGIT * lost
     stretched = (view_logits.softmax(1) * lost).sum(1, keepdim=True)
     gate_logit = pointer.gate_logit - GATE_LOGIT * stretched
     return replace(pointer, view_logits=view_logits, gate_logit=gate_logit)
+
+
+def given_way(
+    fine: np.ndarray, given: Sequence[bool], pages_per_drawn: Sequence[float]
+) -> np.ndarray:
+    """How far each page has given way in each cell, 0..1 (M, h, w), in place of the smaller
+    singular values `fine`; other arguments as of `without_stretched`."""
+    for m, (is_given, scale) in enumerate(zip(given, pages_per_drawn, strict=True)):
+        begins, ends = GIVEN if is_given else IMAGINED
+        smooth = cv2.GaussianBlur(cv2.medianBlur(fine[m], 5), (0, 0), 1) * scale
+        fine[m] = np.clip((begins - smooth) / (begins - ends), 0, 1)
+    return fine
 
 
 def _least_stretch(grid: np.ndarray) -> np.ndarray:

@@ -69,6 +69,97 @@ void shares(int frames, int h, int w, const float *u, const float *logits, int h
     }
 }
 
+/* stretching._least_stretch (M, h, w) of the rays origin (M, 3, h, w), step (M, 3) at rho (h, w): the
+ * smaller singular value of how far apart neighbouring cells are read. */
+void stretches(int frames, int h, int w, const float *origin, const float *step, const float *rho,
+               float *least) {
+    long plane = (long)h * w;
+    EACH for (int m = 0; m < frames; m++) {
+        float right[plane], down[plane];
+        const float *from = origin + m * 3 * plane, *s = step + m * 3;
+        for (long i = 0; i < plane; i += W) {
+            vec near = *(const vec *)(rho + i);
+            vec over = 1 / larger(-(*(const vec *)(from + 2 * plane + i) + near * s[2]), all(0.02f));
+            vec x = (*(const vec *)(from + i) + near * s[0]) * over;
+            vec y = (*(const vec *)(from + plane + i) + near * s[1]) * over;
+            *(vec *)(right + i) = between(x, -3, 3) * (0.5f * w);
+            *(vec *)(down + i) = between(y, -3, 3) * (0.5f * h);
+        }
+        for (int y = 0; y < h; y++)
+            for (int x = 0; x < w; x++) {
+                int left = x > 0 ? x - 1 : x, next = x < w - 1 ? x + 1 : x;
+                int upper = y > 0 ? y - 1 : y, lower = y < h - 1 ? y + 1 : y;
+                long row = (long)y * w, above = (long)upper * w + x, below = (long)lower * w + x;
+                float across = 1.0f / (next - left), along = 1.0f / (lower - upper);
+                float a = (right[row + next] - right[row + left]) * across;
+                float b = (down[row + next] - down[row + left]) * across;
+                float c = (right[below] - right[above]) * along;
+                float d = (down[below] - down[above]) * along;
+                float total = a * a + b * b + c * c + d * d, area = a * d - b * c;
+                float apart = sqrtf(fmaxf(total * total - 4 * area * area, 0));
+                least[m * plane + row + x] = fminf(sqrtf(fmaxf(total - apart, 0) / 2), 2);
+            }
+    }
+}
+
+/* Pages give way: `lost` (M, h, w) of their logits (M, H, W) and, in their mean, of the gate's logit
+ * (H, W) is taken away, times page_loss and gate_loss. */
+void give_way(int frames, int h, int w, const float *lost, int height, int width,
+              const float *logits, const float *gate, float page_loss, float gate_loss,
+              float *new_logits, float *new_gate) {
+    EACH for (int y = 0; y < height; y++) {
+        long row = (long)y * width, plane = (long)height * width;
+        Column down = column_of(y, height, h), columns[width];
+        float less[frames * width];
+        for (int x = 0; x < width; x++) columns[x] = column_of(x, width, w);
+        for (int m = 0; m < frames; m++)
+            enlarged_row(lost + (long)m * h * w, w, down, columns, width, less + m * width);
+        for (int x = 0; x < width; x += W) {
+            vec high = all(-1e30f), sum = {0}, missing = {0};
+            for (int m = 0; m < frames; m++) {
+                long at = m * plane + row + x;
+                vec left = *(const vec *)(logits + at) - page_loss * *(vec *)(less + m * width + x);
+                *(vec *)(new_logits + at) = left;
+                high = larger(high, left);
+            }
+            for (int m = 0; m < frames; m++) {
+                vec share = exp_of(*(vec *)(new_logits + m * plane + row + x) - high);
+                sum += share;
+                missing += share * *(vec *)(less + m * width + x);
+            }
+            *(vec *)(new_gate + row + x) =
+                *(const vec *)(gate + row + x) - gate_loss * (missing / sum);
+        }
+    }
+}
+
+/* settling.with_even_borders of logits (M, H, W), gate (H, W). */
+void even_borders(int frames, int height, int width, const float *logits, const float *gate,
+                  float *even) {
+    EACH for (int y = 0; y < height; y++) {
+        int top = y > 0 ? y - 1 : y, last = y < height - 1 ? y + 1 : y;
+        float around[width], weighed[width + 2], known[width + 2];
+        memset(known, 0, sizeof known);
+        for (int r = top; r <= last; r++)
+            for (int x = 0; x < width; x++) known[x + 1] += gate[(long)r * width + x];
+        for (int x = 0; x < width; x++) around[x] = (known[x] + known[x + 1] + known[x + 2]) / 9;
+        for (int m = 0; m < frames; m++) {
+            const float *from = logits + (long)m * height * width;
+            const float *row = from + (long)y * width, *seen = gate + (long)y * width;
+            float *to = even + ((long)m * height + y) * width;
+            memset(weighed, 0, sizeof weighed);
+            for (int r = top; r <= last; r++)
+                for (int x = 0; x < width; x++)
+                    weighed[x + 1] += from[(long)r * width + x] * gate[(long)r * width + x];
+            for (int x = 0; x < width; x++) {
+                float sum = (weighed[x] + weighed[x + 1] + weighed[x + 2]) / 9;
+                float inside = around[x] > 1e-3f ? sum / fmaxf(around[x], 1e-6f) : row[x];
+                to[x] = inside + (row[x] - inside) * seen[x];
+            }
+        }
+    }
+}
+
 /* Where W places lie in pixels (h, w, 4): the left upper of four neighbours, and how far from it. */
 typedef struct {
     int32_t first[W];
