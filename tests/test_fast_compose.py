@@ -119,3 +119,16 @@ def test_a_frame_that_cannot_be_seen_is_not_read(compiled):
     readable = [Readable(image) for image in pictures(3, HEIGHT, WIDTH)]
     compose_quickly(*arguments, readable, HEIGHT, WIDTH, 0.1, compiled)
     assert readable[0]._levels and not readable[2]._levels
+
+
+def test_pictures_are_enlarged_to_the_same_bits():
+    """Also at their borders, where values are rounded up and down, and of the smallest."""
+    compiled = kernels(torch.bfloat16)
+    assert compiled is not None, "this test needs a C compiler: sudo apt install gcc libc6-dev"
+    rng = np.random.default_rng(0)
+    for height, width in ((288, 512), (2, 2), (7, 33)):
+        pixels = rng.integers(0, 256, (height, width, 3), dtype=np.uint8)
+        wanted = Readable(pixels).level(1.0)
+        found = Readable(pixels).level(1.0, compiled)
+        assert np.array_equal(found.pixels, wanted.pixels)
+        assert (found.half, found.offset) == (wanted.half, wanted.offset)

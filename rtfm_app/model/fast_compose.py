@@ -107,7 +107,7 @@ def compose_quickly(
     gate = remembered(prediction, height, width) if gate is None else gate
 
     def level(picture: Readable, m: int) -> Level:
-        return picture.level(_stored_per_drawn(picture, views, m, width))
+        return picture.level(_stored_per_drawn(picture, views, m, width), compiled)
 
     sight_of = cache(lambda m: _Sight(views, m, level(pictures[m], m), size))
     imagined = None

@@ -15,6 +15,8 @@ import cv2
 import numpy as np
 import torch
 
+from .fast_kernels import Kernels
+
 SMALL_SIZE = (256, 144)
 SHRINK_FROM = 1.5  # stored pixels per drawn pixel from which a picture is low-passed
 # torch's bicubic kernel (a = -0.75) half way between two pixels.
@@ -55,11 +57,12 @@ class Readable:
             self._tensor = made
         return made
 
-    def level(self, scale: float) -> Level:
-        """For `scale` stored pixels per drawn pixel."""
+    def level(self, scale: float, compiled: Kernels | None = None) -> Level:
+        """For `scale` stored pixels per drawn pixel; the same bits with kernels and without."""
         shrink = scale >= SHRINK_FROM
         if shrink not in self._levels:
-            self._levels[shrink] = _low_passed(self.pixels) if shrink else _doubled(self.pixels)
+            made = _low_passed(self.pixels) if shrink else _doubled(self.pixels, compiled)
+            self._levels[shrink] = made
         return self._levels[shrink]
 
     @cached_property
@@ -80,10 +83,15 @@ def _level(pixels: np.ndarray) -> Level:
     return Level(pixels, (width / 2, height / 2), (-0.5, -0.5))
 
 
-def _doubled(pixels: np.ndarray) -> Level:
+def _doubled(pixels: np.ndarray, compiled: Kernels | None = None) -> Level:
     """Twice the resolution: the pixels themselves, and the bicubic values half way between."""
     height, width = pixels.shape[:2]
     full = np.empty((2 * height, 2 * width, 4), np.uint8)
+    level = Level(full, (float(width), float(height)), (-1.0, -1.0))
+    if compiled is not None:
+        given, made = torch.from_numpy(pixels), torch.from_numpy(full)
+        compiled("doubled", height, width, given, made)
+        return level
     fine = cv2.cvtColor(pixels, cv2.COLOR_RGB2RGBA).astype(np.float32)
     one = np.ones(1, np.float32)
 
@@ -100,7 +108,7 @@ def _doubled(pixels: np.ndarray) -> Level:
         (1, 1, between(right, one, HALF_WAY)),
     ):  # fmt: skip
         full[row::2, column::2] = cv2.add(values, (0, 0, 0, 0), dtype=cv2.CV_8U)
-    return Level(full, (float(width), float(height)), (-1.0, -1.0))
+    return level
 
 
 def _low_passed(pixels: np.ndarray) -> Level:
