@@ -98,6 +98,19 @@ def paint_steps(
         yield _write_stroke(engine, versions, footprints)
 
 
+def tread(engine, frame_id: int, mark: np.ndarray) -> list[int]:
+    """Give one new keyframe a version with the footprints (H, W, 4) that were left before it was
+    imagined; returns its id, or nothing where the keyframe shows none of them."""
+    old = engine.world.read_frame(frame_id)
+    alpha = mark[..., 3].astype(np.float32) / 255
+    if old.valid is not None:
+        alpha = alpha * old.valid
+    if alpha.sum() < LEAST_PIXELS:
+        return []
+    picture = blend(old.image, mark[..., :3].astype(np.float32), alpha)
+    return _write_stroke(engine, [_version(frame_id, old, picture)], footprints=True)
+
+
 def _version(frame_id: int, old: StoredFrame, picture: np.ndarray) -> EncodedFrame:
     version = StoredFrame(
         "edit", old.camera_to_world, old.fov_y_radians, picture, old.valid,

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import math
 from collections import deque
+from collections.abc import Iterable
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 
 from .config import EYE_HEIGHT, WALK_SPEED
@@ -28,6 +30,7 @@ FRAMES_KEPT = 18
 BEST_SHARE = 0.6
 NEAREST_M, FARTHEST_M = 0.8, 9.0
 MUD = (34, 28, 24)
+HIDDEN_NEARER, HIDDEN_MARGIN = 1.4, 0.03  # 1 / metre; as of a mark, but prints are on the ground
 
 
 @dataclass(frozen=True)
@@ -43,6 +46,25 @@ class Print:
         ahead = np.array([-math.sin(self.heading), 0.0, -math.cos(self.heading)])
         right = np.array([math.cos(self.heading), 0.0, -math.sin(self.heading)])
         return [self.ground + part[:, :1] * right + part[:, 1:] * ahead for part in sole(self.left)]
+
+
+def prints_to_json(prints: Iterable[Print]) -> list[list[float]]:
+    """[x, y, z, heading, left] each, for the world file."""
+    rows = [(*p.ground.tolist(), p.heading, float(p.left)) for p in prints]
+    return [[round(number, 3) for number in row] for row in rows]
+
+
+def prints_from_json(rows) -> list[Print]:
+    """What `prints_to_json` wrote; nothing of anything else."""
+    found = []
+    for row in rows if isinstance(rows, list) else []:
+        try:
+            x, y, z, heading, left = map(float, row)
+        except (TypeError, ValueError):
+            continue
+        if math.isfinite(x + y + z + heading):
+            found.append(Print(np.array([x, y, z]), heading, left > 0.5))
+    return found
 
 
 class Trail:
@@ -112,6 +134,25 @@ def draw_prints(frame: Frame, prints: list[Print]) -> np.ndarray:
         if _shows(frame, one):
             outlines += [_pixels(frame, part) for part in one.outlines()]
     return draw_soles(size, outlines, MUD)
+
+
+def unhidden(frame: Frame, mark: np.ndarray, prints: list[Print]) -> np.ndarray:
+    """The mark (H, W, 4) without what stands in front of the ground where the prints are."""
+    shown = [one.ground for one in prints if _shows(frame, one)]
+    if not shown:
+        return mark
+    height, width = mark.shape[:2]
+    local = _local(frame, np.array(shown))
+    ahead, below = -local[:, 2], local[:, 1]
+    # Where the ground is in each row of the picture, as the prints have it: 1 / distance is linear.
+    rows = (1 - below / ahead / tangents(frame.fov_y_radians)[1]) * height / 2
+    if np.ptp(rows) < 1:
+        expected = np.full(height, (1 / ahead).mean())
+    else:
+        expected = np.polyval(np.polyfit(rows, 1 / ahead, 1), np.arange(height) + 0.5)
+    near = cv2.resize(frame.inverse_depth, (width, height))
+    hidden = near > expected[:, None] * HIDDEN_NEARER + HIDDEN_MARGIN
+    return np.where(hidden[..., None], np.uint8(0), mark)
 
 
 def _apart(a: Frame, b: Frame) -> float:

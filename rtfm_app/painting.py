@@ -10,13 +10,24 @@ from collections.abc import Callable, Iterator
 import numpy as np
 
 from . import messages as m
-from .edits import paint_steps
-from .footprints import Print, Trail, draw_prints, pose_behind
+from .edits import FOOTPRINTS_STATE as TRODDEN_STATE
+from .edits import paint_steps, tread
+from .footprints import (
+    Print,
+    Trail,
+    draw_prints,
+    pose_behind,
+    prints_from_json,
+    prints_to_json,
+    unhidden,
+)
 from .frame import Frame
 from .memory.world_file import SaveError
 
 FOOTPRINTS_STATE = "footprints"
+TRAIL_STATE = "footprint_trail"
 RECENT_FRAMES = 8
+PRINTS_KEPT = 600  # of the trail: what is imagined beside it later shows them too
 
 
 class Painting:
@@ -30,6 +41,8 @@ class Painting:
         self._written = 0
         self._trail = Trail()
         self.footprints = engine.world.get_state(FOOTPRINTS_STATE) is True
+        trail = prints_from_json(engine.world.get_state(TRAIL_STATE))
+        self._left: deque[Print] = deque(trail, maxlen=PRINTS_KEPT)
 
     @property
     def busy(self) -> bool:
@@ -46,6 +59,11 @@ class Painting:
         if self._trail.due(now):
             self._jobs.append((0, self._stamp(*self._trail.take())))
 
+    def imagined(self, frame_ids: list[int]) -> None:
+        """New keyframes were kept; where they show ground that was trodden, they get the prints."""
+        if self._left:
+            self._jobs += [(0, self._tread(frame_id)) for frame_id in frame_ids]
+
     def handle(self, command: m.Paint | m.UndoPaint | m.LeaveFootprints) -> list:
         """Raises ValueError: the world is read-only."""
         if self._engine.world.read_only:
@@ -59,7 +77,10 @@ class Painting:
                 self._engine.world.set_state(FOOTPRINTS_STATE, on)
             case m.UndoPaint():
                 events = self.finish()
+                trodden = self._engine.world.get_state(TRODDEN_STATE) or []
                 undone = self._engine.undo_paint()
+                if not set(undone).isdisjoint(trodden):
+                    self._remember([])
                 self._redraw()
                 said = "The last stroke is" if undone else "There is no stroke to be"
                 return [*events, m.Notice(f"{said} taken back")]
@@ -115,3 +136,21 @@ class Painting:
             frame = self._engine.step(pose_behind(prints), follow=False)
             yield []
         yield from paint_steps(self._engine, frame, draw_prints(frame, prints), footprints=True)
+        self._remember([*self._left, *prints])
+
+    def _remember(self, prints: list[Print]) -> None:
+        self._left = deque(prints, maxlen=PRINTS_KEPT)
+        self._engine.world.set_state(TRAIL_STATE, prints_to_json(self._left))
+
+    def _tread(self, frame_id: int) -> Iterator[list[int]]:
+        """Put the trail into a keyframe that was imagined after it was left."""
+        kept = self._engine.world.read_frame(frame_id)
+        prints = list(self._left)
+        if not draw_prints(kept, prints)[..., 3].any():
+            return
+        frame = self._engine.step(
+            kept.camera_to_world, fov_y_radians=kept.fov_y_radians, follow=False
+        )
+        yield []
+        mark = draw_prints(kept, prints)
+        yield tread(self._engine, frame_id, unhidden(frame, mark, prints))

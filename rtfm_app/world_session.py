@@ -118,6 +118,7 @@ class WorldSession:
                 made = list(range(before, self.engine.world.next_frame_id))
                 if made:
                     self.engine.world.journal("commit", {"ids": made})
+                    self.painting.imagined(made)
                 return frame
             except SaveError as error:
                 self._problem = str(error)

@@ -3,6 +3,7 @@
 import math
 import sqlite3
 import types
+from dataclasses import replace
 from functools import cache
 
 import cv2
@@ -15,7 +16,15 @@ from rtfm_app import messages as m
 from rtfm_app.config import GenerationSettings
 from rtfm_app.edits import paint, paint_steps, undo_paint
 from rtfm_app.engine import FrameEngine
-from rtfm_app.footprints import GATHERED, STRIDE_M, Trail, draw_prints, pose_behind
+from rtfm_app.footprints import (
+    GATHERED,
+    STRIDE_M,
+    Trail,
+    draw_prints,
+    pose_behind,
+    prints_from_json,
+    unhidden,
+)
 from rtfm_app.frame import Frame
 from rtfm_app.geometry import pose_from_yaw_pitch
 from rtfm_app.link import PoseStamp
@@ -199,11 +208,71 @@ def test_a_long_walk_leaves_one_version_of_each_keyframe(tmp_path):
         assert world.frame_table().ids.tolist() == [1, 2, 3, 4]
 
 
+def test_what_is_imagined_later_shows_the_prints_that_were_left(tmp_path):
+    """Also after a reload; no longer once they are taken back."""
+    path = tmp_path / "w.rtfm"
+    start = pose_from_yaw_pitch((0.0, 1.6, 6.0), 0.0, -0.3)
+    back = pose_from_yaw_pitch((0.0, 1.6, 1.0), math.pi, -0.3)
+    with WorldFile.create(path, name="w", start_pose=start, fov_y_radians=FOV) as world:
+        world.add_frame(StoredFrame("seed", start, FOV, trace(start, False)[0]))
+        painting = Painting(engine_of(world), lambda: None)
+        painting.handle(m.LeaveFootprints(True))
+        for place in range(85):
+            painting.drawn(seen_truly(on_the_way(place, 0)), walking=True)
+            painting.finish()
+        painting.close()
+    with WorldFile.open(path) as world:
+        painting = Painting(engine_of(world), lambda: None)
+        up = pose_from_yaw_pitch((0.0, 1.6, 1.0), math.pi, 0.6)
+        made = [
+            world.add_frame(StoredFrame("generated", pose, FOV, trace(pose, False)[0]))
+            for pose in (back, up)
+        ]
+        painting.imagined(made)
+        painting.finish()
+        (edit,) = (
+            i
+            for i in world.frame_table().ids.tolist()
+            if world.origins().get(i, (0,))[0] == made[0]
+        )
+        darker = trace(back, False)[0].astype(int) - world.read_frame(edit).image
+        rows, columns = np.nonzero(darker.mean(-1) > 15)
+        assert len(rows) > 50 and rows.min() > 130 and abs(columns.mean() - 256) < 30
+        assert made[1] in world.frame_table().ids, "the sky stays as it was"
+        painting.handle(m.UndoPaint())
+        again = world.add_frame(StoredFrame("generated", back, FOV, trace(back, False)[0]))
+        painting.imagined([again])
+        painting.finish()
+        assert again in world.frame_table().ids and world.get_state("footprint_trail") == []
+
+
+def test_prints_are_hidden_by_what_stands_before_their_ground():
+    trail = Trail()
+    walk(trail, 8.0)
+    prints = trail.prints
+    pose = pose_from_yaw_pitch((0.0, 1.6, 2.0), 0.0, -0.2)
+    ground = seen_truly(pose)
+    wall = ground.inverse_depth.copy()
+    wall[:, :32] = 2.0
+    mark = draw_prints(ground, prints)
+    seen_alpha = unhidden(ground, mark, prints)[..., 3]
+    behind = unhidden(replace(ground, inverse_depth=wall), mark, prints)[..., 3]
+    assert np.array_equal(seen_alpha, mark[..., 3]) and mark[:, :248, 3].any()
+    assert not behind[:, :248].any()
+    assert np.array_equal(behind[:, 264:], mark[:, 264:, 3])
+
+
+def test_a_trail_that_makes_no_sense_is_no_trail():
+    assert prints_from_json([[1, 2], None, ["a", 0, 0, 0, 0], [float("nan"), 0, 0, 0, 0]]) == []
+    assert prints_from_json("no list") == prints_from_json(None) == []
+
+
 def engine_of(world):
     """A cheap one that sees the truth."""
     return types.SimpleNamespace(
-        world=world, refresh=lambda: None, step=lambda pose, follow: seen_truly(pose)
-    )
+        world=world, refresh=lambda: None, step=lambda pose, **_: seen_truly(pose),
+        undo_paint=lambda: undo_paint(engine_of(world)),
+    )  # fmt: skip
 
 
 def on_the_way(place: int, back: int) -> np.ndarray:
