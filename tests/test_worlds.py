@@ -172,11 +172,11 @@ def test_depth_pose_and_intrinsics_carry_pixels_between_frames(renderer, family)
 
 @pytest.mark.gl
 def test_clip_is_reproducible_and_complete(renderer, tmp_path):
-    clip = generate.generate_clip("garden", 8, frames=2, renderer=renderer)
-    again = generate.generate_clip("garden", 8, frames=2, renderer=renderer)
+    clip = generate.generate_clip("garden", 7, frames=2, renderer=renderer)
+    again = generate.generate_clip("garden", 7, frames=2, renderer=renderer)
     assert np.array_equal(clip.images, again.images)
     assert clip.images.shape == (2, HEIGHT, WIDTH, 3)
-    assert clip.masks is not None, "validation clips carry masks"
+    assert clip.masks is not None, "training must know reflections"
     assert clip.family == clip.biome == "garden" and clip.mood
     assert np.isfinite(clip.inverse_depth).all() and clip.inverse_depth.min() >= 0
 

@@ -29,16 +29,14 @@ TEXTURE_SIZE = 256
 
 def generate_clip(
     family: str, seed: int, scene: int = 0, frames: int = 16,
-    renderer: WorldRenderer | None = None, masks: bool | None = None,
+    renderer: WorldRenderer | None = None, masks: bool = True,
 ) -> Clip:  # fmt: skip
-    """Clip number `scene` of the place (family, seed); a pure function of these numbers.
-
-    Masks are added to validation and test clips unless `masks` says otherwise.
+    """Clip number `scene` of the place (family, seed); a pure function of these numbers. Without
+    `masks`, training takes reflections for what lies on the surface.
     """
     renderer = renderer or WorldRenderer(TEXTURE_SIZE)
     place = make_scene(family, seed)
     renderer.load(place)
-    masks = split_of(seed) != "train" if masks is None else masks
     for attempt in range(ATTEMPTS):
         clip = film(renderer, place, scene, attempt, frames, masks)
         if is_worth_seeing(clip):
