@@ -1,7 +1,6 @@
 """The time-warp and the interface, drawn without a display server."""
 
 import math
-import time
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +17,7 @@ from rtfm_app.display.bindings_panel import rebind
 from rtfm_app.display.catalogue import Card, Catalogue, ago_text, size_text, world_card
 from rtfm_app.display.frame_view import FrameView, sees_past_border, view_tangents
 from rtfm_app.display.hud import key_rows
-from rtfm_app.display.interface import SETTLED_S, Interface
+from rtfm_app.display.interface import Interface
 from rtfm_app.display.overlay import PANELS
 from rtfm_app.display.state import GoTo
 from rtfm_app.display.window import Window, glfw, imgui
@@ -219,7 +218,6 @@ def draw(window, interface, state, frames=4) -> tuple[np.ndarray, list]:
         window.poll()
         window.begin()
         window.gl.clear(0, 0, 0)
-        window.touched_at = time.perf_counter()
         requests += interface.draw(state)
     return window.read_pixels(), requests
 
@@ -285,29 +283,6 @@ def test_words_for_sizes_and_times():
         "2 hours ago",
         "10 days ago",
     ]
-
-
-def test_while_walking_panels_are_laid_out_now_and_then_and_drawn_always(window, interface):
-    state = full_state()
-    draw(window, interface, state)
-    window.captured = True
-    layouts = shown = 0
-    end = time.perf_counter() + SETTLED_S + 1.0
-    picture = before = None
-    while time.perf_counter() < end:
-        window.begin()
-        window.gl.clear(0, 0, 0)
-        interface.draw(state)
-        if time.perf_counter() < end - 1.0:
-            continue
-        layouts, shown = layouts + (interface.laying_out.wall_s > 0), shown + 1
-        picture, before = window.read_pixels(), picture
-        assert before is None or np.abs(picture.astype(int) - before).mean() < 2.0, "no flicker"
-    window.captured = False
-    assert 5 <= layouts <= 16 and shown > 2 * layouts
-    state.show_overlay = False
-    interface.draw(state)
-    assert interface.laying_out.wall_s > 0, "a change is shown at once"
 
 
 def test_a_double_click_on_the_map_flies_there(window, interface):

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-
 from imgui_bundle import imgui
 
 from ..preferences import Preferences
@@ -14,9 +12,6 @@ from .start_screen import StartView, draw_quit_hint, draw_start_screen
 from .state import AppState
 from .textures import TextureCache
 from .window import Window
-
-READ_INTERVAL_S = 1 / 15  # between layouts of an interface that is read, and not worked with
-SETTLED_S = 0.5  # after the last touch or change
 
 
 class Interface:
@@ -34,8 +29,6 @@ class Interface:
         self.clicked_world = False
         self.laying_out = Moment()
         self.visible: tuple[int, int, int, int] | None = None
-        self._laid_out_at = self._changed_at = 0.0
-        self._shown: tuple = ()
         if layout:
             imgui.load_ini_settings_from_memory(layout)
         theme.load_fonts()
@@ -43,10 +36,6 @@ class Interface:
 
     def draw(self, state: AppState) -> list:
         """Draw everything over the world; returns the user's requests."""
-        if self._stays(state):
-            self.clicked_world, self.laying_out = False, Moment()
-            self._window.draw_interface()
-            return []
         self._apply_style()
         self._window.begin_interface()
         started, self.textures.uploading = Moment.now(), Moment()
@@ -70,24 +59,6 @@ class Interface:
             self.visible = visible_pixels(self.overlay.area, self._window.framebuffer_size)
         self._window.end_interface()
         return requests
-
-    def _stays(self, state: AppState) -> bool:
-        """Whether it is drawn as it was laid out last, which in a walk is soon enough for numbers
-        and thumbnails; else notes that it is laid out now."""
-        now, window = time.perf_counter(), self._window
-        asked = state.choice, state.question, state.failure, state.progress, self.overlay.front
-        place = state.world and state.world.path
-        shown = (
-            window.framebuffer_size, window.captured, place, state.show_overlay,
-            *(one is None for one in asked),
-        )  # fmt: skip
-        worked_with = not window.captured and now - window.touched_at < SETTLED_S
-        if shown != self._shown or worked_with or state.world is None:
-            self._shown, self._changed_at = shown, now
-        stays = now - self._changed_at > SETTLED_S and now - self._laid_out_at < READ_INTERVAL_S
-        if not stays:
-            self._laid_out_at = now
-        return stays
 
     def follow(self, preferences: Preferences) -> None:
         """Change size and colours of the interface from the next frame on."""

@@ -120,10 +120,6 @@ class Window:
 
     def end_interface(self) -> None:
         imgui.render()
-        self.draw_interface()
-
-    def draw_interface(self) -> None:
-        """Also draws what was laid out for an earlier display frame again."""
         imgui.backends.opengl3_render_draw_data(imgui.get_draw_data())
 
     def swap(self) -> None:
