@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 from fractions import Fraction
 from pathlib import Path
@@ -10,6 +9,8 @@ from pathlib import Path
 import av
 import numpy as np
 from PIL import Image
+
+from .unfinished import remove_abandoned
 
 TICKS_PER_SECOND = 1000
 
@@ -72,31 +73,6 @@ class FilmWriter:
         """Give the film up; no file is left."""
         self._container.close()
         self._unfinished.unlink(missing_ok=True)
-
-
-def remove_abandoned(folder: Path, before: str, after: str) -> None:
-    """Remove files named `before`PID`after` whose writer, process PID, was killed."""
-    for path in folder.iterdir():
-        pid = path.name.removeprefix(before).removesuffix(after)
-        named = path.name == f"{before}{pid}{after}" and pid.isascii() and pid.isdecimal()
-        if named and not _runs(int(pid)):
-            # on Windows a file that is still written cannot be removed
-            with contextlib.suppress(PermissionError, FileNotFoundError):
-                path.unlink()
-
-
-def _runs(pid: int) -> bool:
-    if pid == os.getpid():
-        return True
-    if os.name == "nt":  # there `os.kill` would end it
-        return False
-    try:
-        os.kill(pid, 0)
-    except (ProcessLookupError, OverflowError):
-        return False
-    except PermissionError:
-        return True
-    return True
 
 
 class PictureWriter:

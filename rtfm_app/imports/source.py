@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from ..memory.world_file import StoredFrame, WorldFile
+from ..unfinished import remove_abandoned
 
 
 @dataclass(frozen=True)
@@ -59,6 +60,7 @@ def build_world(
     if path.exists():
         raise ValueError(f"{path} exists already; choose another name or remove it first")
     path.parent.mkdir(parents=True, exist_ok=True)
+    remove_abandoned(path.parent, f".{path.name}.", ".unfinished.rtfm")
     unfinished = path.with_name(f".{path.name}.{os.getpid()}.unfinished.rtfm")
     try:
         with WorldFile.create(

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from ..geometry import check_pose
+from ..unfinished import remove_abandoned
 from . import json_text, rows, schema
 from .schema import UnreadableWorld
 
@@ -93,6 +94,7 @@ def new_file(path: Path) -> Iterator[Path]:
     temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        remove_abandoned(path.parent, f".{path.name}.", ".part")
         temporary.unlink(missing_ok=True)
         yield temporary
         if path.exists():

@@ -25,6 +25,7 @@ import numpy as np
 from PIL import Image
 
 from ..geometry import invert_pose
+from ..unfinished import remove_abandoned
 from . import rows
 from .schema import KINDS, MAX_HEIGHT
 from .world_file import StoredFrame, WorldFile
@@ -108,6 +109,7 @@ def _appearing(target: Path) -> Iterator[Path]:
     """A temporary name beside the target that becomes it on success."""
     target.parent.mkdir(parents=True, exist_ok=True)
     temporary = target.with_name(f".{target.stem}.{os.getpid()}.part{target.suffix}")
+    remove_abandoned(target.parent, f".{target.stem}.", f".part{target.suffix}")
     try:
         yield temporary
         os.rename(temporary, target)
