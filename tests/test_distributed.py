@@ -3,6 +3,8 @@
 import json
 import os
 import shutil
+import time
+from dataclasses import replace
 
 import pytest
 import torch
@@ -10,6 +12,7 @@ import torch.distributed as dist
 import torch.multiprocessing as mp
 from test_training import TINY, wall_clip
 
+from rtfm_app.model.fast import compile_for_training
 from rtfm_app.training.clips import save_clip
 from rtfm_app.training.data import ClipPool
 from rtfm_app.training.distributed import Share, full, process_group
@@ -25,17 +28,27 @@ def config_of(clips, out, sharded=False) -> TrainConfig:
     )  # fmt: skip
 
 
-def train_and_save(clips, out, steps: int, sharded=False) -> None:
+def train_and_save(clips, out, steps: int, sharded=False, compiled=False) -> None:
     """Steps, then a checkpoint; rows.json gets the losses, gradient.pt the last gradient."""
     torch.set_num_threads(1)
     pool = ClipPool(clips, "train")
     trainer = Trainer(config_of(clips, out, sharded))
+    if compiled:
+        compile_for_training(trainer.model)
     rows = [trainer.train_step(pool) for _ in range(steps)]
     gradient = full({n: p.grad for n, p in trainer.model.named_parameters() if p.grad is not None})
     trainer.save()
     if trainer.share.rank == 0:
         (out / "rows.json").write_text(json.dumps(rows))
         torch.save(gradient, out / "gradient.pt")
+
+
+def run_until_done(clips, out, late_s: float) -> None:
+    """A whole run that saves every second, in a process that comes to it late."""
+    config = replace(config_of(clips, out), total_targets=120, save_minutes=1 / 60)
+    trainer = Trainer(config)
+    time.sleep(late_s)
+    trainer.run(ClipPool(clips, "train"))
 
 
 def _process(rank: int, clips, out, port: int) -> None:
@@ -49,6 +62,8 @@ def _process(rank: int, clips, out, port: int) -> None:
         train_and_save(clips, out / "replicated", STEPS - 1)
         train_and_save(clips, out / "sharded", 1, sharded=True)
         train_and_save(clips, out / "sharded", 1, sharded=True)
+        train_and_save(clips, out / "compiled", 2, compiled=True)
+        run_until_done(clips, out / "whole", late_s=1.5 * rank)
     assert not dist.is_initialized()
 
 
@@ -92,6 +107,18 @@ def test_two_processes_see_the_losses_of_one_over_the_whole_batch(runs):
     for a, b in zip(one[1:], resumed, strict=True):
         assert_same_row(a, b, 0.03)
     assert {"state", "total"} <= one[0].keys() | one[1].keys()
+
+
+def test_a_whole_run_saves_though_its_processes_do_not_start_together(runs):
+    """Clocks of their own would send one process to save and the other to the next step."""
+    saved = torch.load(runs / "whole" / "checkpoint.pt")
+    assert saved["targets"] >= 120
+    assert (runs / "whole" / "log.jsonl").exists()
+
+
+def test_compiled_parts_of_two_processes_see_the_same(runs):
+    for a, b in zip(rows_of(runs / "one2"), rows_of(runs / "compiled"), strict=True):
+        assert_same_row(a, b, 0.05)
 
 
 @pytest.mark.parametrize("kind", ["replicated", "sharded"])

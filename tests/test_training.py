@@ -1,21 +1,27 @@
 """Training: what is taught is true, and a run resumes to the step."""
 
+from dataclasses import replace
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
+from torch.nn import functional as F
 
 from rtfm_app.config import PRESETS, ModelConfig
 from rtfm_app.geometry import invert_pose, pixel_rays, pose_from_yaw_pitch
 from rtfm_app.model.cameras import u_of
 from rtfm_app.training.clips import Clip, load_clip, save_clip, split_of
 from rtfm_app.training.data import ClipPool, Shape, make_batch
-from rtfm_app.training.losses import own_loss, truth_of
+from rtfm_app.training.losses import own_loss, reflection_loss, truth_of
 from rtfm_app.training.step import clean_state
 from rtfm_app.training.train import TrainConfig, Trainer
 
 TINY = ModelConfig("tiny", dim=64, depth=1, heads=2, planes=8, refine_channels=16)
 FOV = 1.0
 WALL = 4.0
+
+PLANES = 48
 
 
 def wall_clip(seed: int, frames: int = 6) -> Clip:
@@ -160,3 +166,22 @@ def test_own_distance_must_be_unsure_of_reflections_and_right_elsewhere():
     assert loss["unsure"] < loss["right"]
     assert loss["mirrored"] == pytest.approx(loss["unsure"])
     assert loss["wrong"] > loss["unsure"] + 0.5
+
+
+def test_on_mirrors_the_candidate_that_looks_right_is_taught_not_the_surface(clips):
+    batch = make_batch(ClipPool(clips, "train"), Shape(2, 2, 3), np.random.default_rng(3))
+    batch = replace(batch, diffuse=torch.zeros_like(batch.diffuse))
+
+    def told(u: torch.Tensor) -> float:
+        place = F.avg_pool2d(u.clamp(0, 1), 4) * (PLANES - 1)
+        off = torch.arange(PLANES)[None, :, None, None] - place
+        logits = -off.square()
+        pointer = SimpleNamespace(logits=logits, sweep_logits=logits)
+        return float(reflection_loss(pointer, batch))
+
+    seen = u_of(batch.rho)
+    assert told(seen) < 0.5 * told(seen + 0.25) and told(seen) < 0.5 * told(seen - 0.25)
+    nothing_reflects = replace(batch, diffuse=torch.ones_like(batch.diffuse))
+    pointer = SimpleNamespace(logits=torch.zeros(4, PLANES, 18, 32),
+                              sweep_logits=torch.zeros(4, PLANES, 18, 32))  # fmt: skip
+    assert float(reflection_loss(pointer, nothing_reflects)) == 0.0

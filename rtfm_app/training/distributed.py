@@ -134,6 +134,8 @@ def wrapped(model: nn.Module, device: torch.device, sharded: bool) -> nn.Module:
     if not active():
         return losses
     ids = [device.index] if device.type == "cuda" else None
+    # Its way to split compiled graphs fails on whole numbers in them; ours are small.
+    torch._dynamo.config.optimize_ddp = False
     # Steps of matching alone leave the transformer out.
     return DistributedDataParallel(losses, device_ids=ids, find_unused_parameters=True)
 

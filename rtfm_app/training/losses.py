@@ -12,14 +12,16 @@ from dataclasses import dataclass, replace
 import torch
 from torch.nn import functional as F
 
-from ..model.cameras import epipolar_lines, rho_of, u_of
+from ..model.cameras import EpipolarLines, epipolar_lines, rho_of, u_of
 from ..model.frame_model import Prediction
 from ..model.matching import sample
 from ..model.own_distance import VAGUEST
+from ..model.pointer import Pointer
 from .data import Batch
 from .distributed import share_of_total
 
 STANDING = 1e-4  # in 4 m
+LIKE, UNLIKE = 0.02, 0.15  # differences of colours in [-1, 1]
 OWN_CHANGE = 3.0  # weight of changes beside the likelihood
 OWN_STEPS = (1, 2, 4, 8, 16)  # cells: near ones make edges sharp, far ones keep long lines straight
 
@@ -31,6 +33,7 @@ class LossWeights:
     planes: float = 0.25
     sweep: float = 0.15
     coordinate: float = 0.06
+    reflection: float = 0.25
     gate: float = 0.3
     smooth: float = 8.0
     own: float = 0.2
@@ -120,12 +123,48 @@ def pointer_losses(prediction: Prediction, read: torch.Tensor, batch: Batch, tru
         + 4 * _mean((pointer.u_coarse - coarse_u).abs(), (coarse_known > 0.99).float()),
         "planes": _plane_loss(pointer.logits, truth.u, taught),
         "sweep": _plane_loss(pointer.sweep_logits, truth.u, taught * seen),
+        "reflection": reflection_loss(pointer, batch),
         "smooth": _smoothness(pointer.u, batch.targets),
         "gate": _mean(
             F.binary_cross_entropy_with_logits(pointer.gate_logit, truth.covered, reduction="none"),
             truth.known.float() * pointer.inside.amax(1, keepdim=True).float(),
         ),
     }
+
+
+def reflection_loss(pointer: Pointer, batch: Batch) -> torch.Tensor:
+    """Cross-entropy of the candidates on mirror, glass and water. What is seen there lies behind
+    the surface, at a distance that no clip tells: so against the candidates at which some memory
+    frame looks like the target."""
+    reflecting = F.avg_pool2d((~batch.diffuse).float(), 4)
+    shown = (reflecting > 0.75).flatten(1).any(1).nonzero()[:, 0]
+    logits, sweep_logits = pointer.logits[shown], pointer.sweep_logits[shown]
+    differences = _differences(batch, shown, logits.shape[1], *logits.shape[2:])
+    least = differences.amin(1, keepdim=True)
+    target = ((least - differences) / (LIKE + 0.1 * least)).softmax(1)
+    weight = (reflecting[shown] > 0.75) & (least < UNLIKE)
+    entropy = -(target * (logits.log_softmax(1) + 0.6 * sweep_logits.log_softmax(1))).sum(1, True)
+    return _mean(entropy, weight.float())
+
+
+@torch.no_grad()
+def _differences(batch: Batch, targets: torch.Tensor, planes: int, rows: int, columns: int):
+    """How unlike the targets (S indices) the real memory frame is that looks most like them, for
+    each candidate and each cell of the 1/8 grid, (S, D, rows, columns)."""
+    size, n, real = (4 * rows, 4 * columns), len(targets), batch.memory_count - batch.imagined
+    memory = F.interpolate(batch.memory, size=size, mode="area").unflatten(0, (batch.scenes, -1))
+    memory = memory[targets // (len(batch.targets) // batch.scenes), :real]
+    shown = batch.only(targets)
+    target = F.interpolate(shown.targets, size=size, mode="area").flatten(2)[:, None]
+    lines = epipolar_lines(shown.views, *size)
+    lines = EpipolarLines(lines.origin[:, :real], lines.step[:, :real])
+    result = []
+    for rho in rho_of(torch.linspace(0, 1, planes, device=lines.origin.device)):
+        grid, inside = lines.at(rho.expand(1, 1, 1, 1))
+        apart = (sample(memory, grid)[:, :, :, 0] - target).abs().mean(2)
+        apart = torch.where(inside[:, :, 0], apart, 2.0).amin(1)
+        result.append(F.avg_pool2d(apart.reshape(n, 1, *size), 4))
+    return torch.cat(result, 1)
 
 
 def _smoothness(u: torch.Tensor, picture: torch.Tensor) -> torch.Tensor:

@@ -257,7 +257,7 @@ class Trainer:
     def run(self, pool: ClipPool, validation: ClipPool | None = None) -> None:
         stop = []
         signal.signal(signal.SIGTERM, lambda *_: stop.append(True))
-        last_save = last_log = time.monotonic()
+        last_save = last_log = from_first(time.monotonic())
         recent: list[dict] = []
         while self.done < 1 and not from_first(bool(stop)):
             start = time.monotonic()
