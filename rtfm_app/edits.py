@@ -33,7 +33,7 @@ UNLIKE = 20.0  # grey levels between the painted view and the stored picture
 UNLIKE_SHARE = 0.05  # of a mark, from which the distances are asked
 UNSEEN_SHARE = 0.5
 STROKES_STATE = "strokes"
-FOOTPRINTS_STATE = "footprint_frames"  # ids of the versions made by footprints
+TRODDEN_STATE = "footprint_frames"  # ids of the versions made by footprints
 MOST_STROKES = 200
 
 
@@ -122,7 +122,7 @@ def _version(frame_id: int, old: StoredFrame, picture: np.ndarray) -> EncodedFra
 def _write_stroke(engine, versions: list[EncodedFrame], footprints: bool = False) -> list[int]:
     """The new versions are one stroke, kept and undone together."""
     world = engine.world
-    trodden = set(world.get_state(FOOTPRINTS_STATE) or []) if footprints else set()
+    trodden = set(world.get_state(TRODDEN_STATE) or []) if footprints else set()
     versions = [replace(version, instead=version.replaces in trodden) for version in versions]
     dropped = {version.replaces for version in versions if version.instead}
 
@@ -133,7 +133,7 @@ def _write_stroke(engine, versions: list[EncodedFrame], footprints: bool = False
             goes_on = bool(strokes) and trodden.issuperset(strokes[-1])
             strokes = [[i for i in stroke if i not in dropped] for stroke in strokes]
             ids = [*strokes.pop(), *ids] if goes_on else ids
-            world.set_state(FOOTPRINTS_STATE, sorted(trodden - dropped | set(ids)))
+            world.set_state(TRODDEN_STATE, sorted(trodden - dropped | set(ids)))
         world.set_state(STROKES_STATE, [*filter(None, strokes), ids][-MOST_STROKES:])
 
     ids = world.add_together(versions, note)

@@ -10,8 +10,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 
 from . import messages as m
-from .edits import FOOTPRINTS_STATE as TRODDEN_STATE
-from .edits import paint_steps, tread
+from .edits import TRODDEN_STATE, paint_steps, tread
 from .footprints import (
     Print,
     Trail,
@@ -146,11 +145,11 @@ class Painting:
         """Put the trail into a keyframe that was imagined after it was left."""
         kept = self._engine.world.read_frame(frame_id)
         prints = list(self._left)
-        if not draw_prints(kept, prints)[..., 3].any():
+        mark = draw_prints(kept, prints)
+        if not mark[..., 3].any():
             return
         frame = self._engine.step(
             kept.camera_to_world, fov_y_radians=kept.fov_y_radians, follow=False
         )
         yield []
-        mark = draw_prints(kept, prints)
         yield tread(self._engine, frame_id, unhidden(frame, mark, prints))
