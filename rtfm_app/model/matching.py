@@ -66,6 +66,13 @@ def own_of(features: torch.Tensor) -> torch.Tensor:
     return features.narrow(-3, coarse, OWN_CHANNELS)
 
 
+def with_other_own(features: torch.Tensor, own: torch.Tensor) -> torch.Tensor:
+    """What a page keeps (…, 2 C + 2, h, w) with other own distances (…, 2, h, w)."""
+    coarse = (features.shape[-3] - OWN_CHANNELS) // 2
+    rest = features.narrow(-3, coarse + OWN_CHANNELS, coarse)
+    return torch.cat([features.narrow(-3, 0, coarse), own.to(features.dtype), rest], -3)
+
+
 def _twice(x: torch.Tensor) -> torch.Tensor:
     return F.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False)
 

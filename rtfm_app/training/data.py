@@ -71,6 +71,22 @@ class Batch:
             diffuse=self.diffuse[targets],
         )
 
+    def of_memory(self) -> Batch:
+        """The memory frames themselves as the targets of their scenes."""
+        b, m = self.scenes, self.memory_count
+        memory_from_target = self.views.memory_from_target[:: len(self.targets) // b]
+        between = memory_from_target[:, None] @ torch.linalg.inv(memory_from_target)[:, :, None]
+        tangents = self.memory_cameras.tangents
+        shared = tangents.unflatten(0, (b, 1, m)).expand(b, m, m, 2).flatten(0, 1)
+        return replace(
+            self,
+            targets=self.memory,
+            target_cameras=self.memory_cameras,
+            views=Views(between.flatten(0, 1), tangents, shared),
+            rho=self.memory_rho.flatten(0, 1),
+            diffuse=self.memory_diffuse.flatten(0, 1),
+        )
+
     def remembering(
         self, source: Batch, frames: torch.Tensor, pictures: torch.Tensor, valid: torch.Tensor
     ) -> Batch:

@@ -26,14 +26,16 @@ from .data import Batch
 FORWARD_AND_BACKWARD = 3
 
 
-def drawing_flops(config: ModelConfig, batch: Batch, drawn_before: int = 0) -> int:
+def drawing_flops(
+    config: ModelConfig, batch: Batch, drawn_before: int = 0, triangulated: bool = False
+) -> int:
     """Of a step that trains everything on a batch; `drawn_before`: frames that the model first
-    drew itself, without gradients."""
+    drew itself, without gradients; `triangulated`: it first found the memory's distances."""
     n, m = len(batch.targets), batch.memory_count
     memory = batch.scenes * m * memory_flops(config)
-    own = 0
+    own = batch.scenes * m * target_flops(config, m) if triangulated else 0
     if drawn_before:
-        own = drawn_before * (target_flops(config, m - 1) + (m - 1) * memory_flops(config))
+        own += drawn_before * (target_flops(config, m - 1) + (m - 1) * memory_flops(config))
     return FORWARD_AND_BACKWARD * (n * target_flops(config, m) + memory) + own
 
 

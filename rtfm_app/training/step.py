@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
 from torch.nn import functional as F
 
 from ..model.cameras import epipolar_lines
 from ..model.frame_model import Cameras, FrameModel, Pages, Prediction, compose
-from ..model.matching import own_of, with_own
+from ..model.matching import own_of, with_other_own, with_own
 from ..model.own_distance import unknown_distance
 from ..model.pointer import read_memory
+from ..model.triangulation import triangulated
 from .data import Batch
 from .losses import LossWeights, own_loss, pointer_losses, state_loss, truth_of
 
@@ -30,6 +33,25 @@ def encode_memory(model: FrameModel, batch: Batch) -> Pages | None:
         tuple(map(spread, kv)), spread(features), spread(batch.memory), spread(valid),
         spread(batch.memory_cameras.up),
     )  # fmt: skip
+
+
+@torch.no_grad()
+def with_triangulated(model: FrameModel, batch: Batch, pages: Pages) -> Pages:
+    """The pages of a batch with distances that the frames of a scene found together."""
+    m, per_scene = batch.memory_count, len(batch.targets) // batch.scenes
+
+    def of_memory(x: torch.Tensor) -> torch.Tensor:
+        return x.detach()[::per_scene].repeat_interleave(m, 0)
+
+    of_frames = Pages(
+        tuple(map(of_memory, pages.kv)), of_memory(pages.features), of_memory(pages.images),
+        of_memory(pages.valid), of_memory(pages.up),
+    )  # fmt: skip
+    facing = batch.of_memory()
+    itself = torch.arange(m, device=pages.features.device).repeat(batch.scenes)
+    own = triangulated(model, facing.target_cameras, of_frames, facing.views, itself)
+    own = own.unflatten(0, (batch.scenes, m)).repeat_interleave(per_scene, 0)
+    return replace(pages, features=with_other_own(pages.features, own))
 
 
 def clean_state(targets: torch.Tensor) -> torch.Tensor:
@@ -60,10 +82,16 @@ def with_own_frame(model: FrameModel, batch: Batch, noise: torch.Tensor) -> Batc
     return batch.only(rest).remembering(batch, first, picture, (gate < 0.65).float())
 
 
-def losses_of(model, batch: Batch, t, noise, weights: LossWeights) -> dict[str, torch.Tensor]:
-    """All losses of one batch by name, unweighted, and their weighted sum as "total"."""
+def losses_of(
+    model, batch: Batch, t, noise, weights: LossWeights, triangulating: bool = False
+) -> dict[str, torch.Tensor]:
+    """All losses of one batch by name, unweighted, and their weighted sum as "total"; with
+    `triangulating`, drawn from pages whose distances were triangulated first."""
     truth = truth_of(batch)
     pages = encode_memory(model, batch)
+    own = None if pages is None else own_of(pages.features[:: len(batch.targets) // batch.scenes])
+    if triangulating and batch.memory_count > 1:
+        pages = with_triangulated(model, batch, pages)
     clean = clean_state(batch.targets)
     level = t[:, None, None, None]
     state = level * clean + (1 - level) * noise
@@ -73,13 +101,17 @@ def losses_of(model, batch: Batch, t, noise, weights: LossWeights) -> dict[str, 
         h, w = batch.targets.shape[-2:]
         read, _ = read_memory(prediction.pointer, pages.images.unbind(1), batch.views, h, w)
         losses |= pointer_losses(prediction, read, batch, truth)
-        features = pages.features[:: len(batch.targets) // batch.scenes]
         losses["own"] = own_loss(
-            own_of(features).flatten(0, 1), batch.memory_rho.flatten(0, 1),
-            batch.memory_diffuse.flatten(0, 1),
-        )  # fmt: skip
+            own.flatten(0, 1), batch.memory_rho.flatten(0, 1), batch.memory_diffuse.flatten(0, 1)
+        )
     losses["total"] = sum(getattr(weights, name) * value for name, value in losses.items())
     return losses
+
+
+def triangulation_losses_of(model: FrameModel, batch: Batch, t, noise, weights: LossWeights):
+    """Losses of what the memory frames of a batch find together of their own distances."""
+    weights = replace(weights, photometric=0.0, state=0.0, gate=0.0)
+    return losses_of(model, batch.of_memory(), t, noise, weights)
 
 
 def matching_losses_of(model: FrameModel, batch: Batch, weights: LossWeights):

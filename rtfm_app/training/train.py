@@ -37,7 +37,14 @@ from .distributed import (
 from .flops import FORWARD_AND_BACKWARD, drawing_flops, matching_flops, memory_flops
 from .losses import LossWeights
 from .preview import draw_preview
-from .step import draw_times, losses_of, matching_losses_of, own_losses_of, with_own_frame
+from .step import (
+    draw_times,
+    losses_of,
+    matching_losses_of,
+    own_losses_of,
+    triangulation_losses_of,
+    with_own_frame,
+)
 
 
 @dataclass(frozen=True)
@@ -67,6 +74,8 @@ class TrainConfig:
     own_frames: float = 0.25
     matching: float = 0.15
     own_distance: float = 0.2
+    triangulation: float = 0.1
+    triangulated: float = 0.5
     ema: float = 0.998
     save_minutes: float = 4.0
     compile: bool = True
@@ -196,6 +205,20 @@ class Trainer:
         frames = len(batch.targets) + len(batch.memory)
         return losses, frames, FORWARD_AND_BACKWARD * frames * memory_flops(self.model.config)
 
+    def triangulation_losses(self, pool: ClipPool) -> tuple[dict[str, torch.Tensor], int, int]:
+        """The same of a step in which memory frames find their distances together; each of them
+        counts as a target."""
+        memory = int(self.rng.choice((2, 3, 4, 5), p=(0.25, 0.25, 0.25, 0.25)))
+        shape = Shape(max(1, round(self.config.targets / memory)), 1, memory)
+        batch = self.make_batch(pool, shape)
+        frames = len(batch.memory)
+        config = self.model.config
+        noise = torch.zeros(frames, 3, config.height // 4, config.width // 4, device=self.device)
+        losses = self.compute(
+            triangulation_losses_of, batch, noise.new_zeros(frames), noise, self.loss_weights()
+        )
+        return losses, frames, drawing_flops(config, batch.of_memory(), 0)
+
     def drawing_losses(self, pool: ClipPool) -> tuple[dict[str, torch.Tensor], int, int]:
         """The same of a step that trains everything."""
         batch = self.make_batch(pool, draw_shape(self.rng, self.config.targets))
@@ -210,18 +233,23 @@ class Trainer:
                 noise = noise.unflatten(0, (-1, per_scene))[:, 1:].flatten(0, 1)
         t = draw_times(len(batch.targets) * ranks, self.generator)
         t = self.share.of(t).to(self.device)
-        losses = self.compute(losses_of, batch, t, noise, self.loss_weights())
-        flops = drawing_flops(self.model.config, batch, batch.scenes * batch.imagined)
+        triangulating = batch.memory_count > 1 and self.rng.random() < self.config.triangulated
+        losses = self.compute(losses_of, batch, t, noise, self.loss_weights(), triangulating)
+        drawn = batch.scenes * batch.imagined
+        flops = drawing_flops(self.model.config, batch, drawn, triangulating)
         return losses, len(batch.targets), flops
 
     def _drawn_step(self):
         """What this step trains; what known distance teaches alone ends with it."""
+        config, weights = self.config, self.loss_weights()
         place = self.rng.random()
-        if place < self.config.matching:
+        if place < config.matching:
             return self.matching_losses
-        own = self.loss_weights().own > 0
-        if own and place < self.config.matching + self.config.own_distance:
+        place -= config.matching
+        if weights.own > 0 and place < config.own_distance:
             return self.own_losses
+        if weights.coordinate > 0 and 0 <= place - config.own_distance < config.triangulation:
+            return self.triangulation_losses
         return self.drawing_losses
 
     def train_step(self, pool: ClipPool) -> dict[str, float]:
