@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import operator
+from collections import OrderedDict
 from collections.abc import Callable, Container, Iterator
 from dataclasses import dataclass, replace
 
@@ -14,17 +15,22 @@ from .clock import StageClock
 from .config import STORED_MAX_SIZE, GenerationSettings
 from .device import SideStream
 from .geometry import invert_pose, rotation_angle, tangents
+from .memory.index import SpatialIndex
 from .memory.pages import PagePool
 from .memory.world_file import StoredFrame, WorldFile
 from .model.cameras import Views, relative_views
 from .model.fast_picture import Readable
 from .model.frame_model import Cameras, Pages
-from .model.matching import own_of
+from .model.matching import own_of, with_other_own
+from .model.triangulation import triangulated
 from .model.upright import OwnMap
 from .standing import ONE_PLACE_METRES, Standing
 
 FRAMES_AHEAD = (2, 5)
 JUMP_METRES, JUMP_RADIANS = 2.0, 0.8
+BESIDE = 4  # given pictures that a given picture's distances are measured with
+ALONE_KEPT = 16
+MEASURED_KEPT = 1024
 
 
 @dataclass(frozen=True)
@@ -59,6 +65,15 @@ class Page:
 
 
 @dataclass(frozen=True)
+class Sources:
+    """The given pictures that tell the distances in one of them, each named by its oldest version:
+    of the same place (`place`), and of other places (`beside`)."""
+
+    place: tuple[int, ...]
+    beside: tuple[int, ...]
+
+
+@dataclass(frozen=True)
 class Task:
     """One pose to draw and what it is drawn from.
 
@@ -84,23 +99,21 @@ class PageStore:
     """Pages by frame id, within a byte budget; a miss is encoded from the stored picture.
 
     Args:
-        seeds_at: see `SpatialIndex.seeds_at`; the given pictures of a place make each other's
-            distances upright.
+        index: the world's frames as they are now. The given pictures of a place make each other's
+            distances upright, those of other places measure them.
 
     Attributes:
         missed: how many pages the last `fetch` had to encode.
     """
 
     def __init__(
-        self,
-        world: WorldFile,
-        model,
-        device: torch.device,
-        seeds_at: Callable[[int, float], tuple[int, ...] | None],
+        self, world: WorldFile, model, device: torch.device, index: Callable[[], SpatialIndex]
     ):
-        self._seeds_at = seeds_at
+        self._index = index
         self._standing = Standing(self._guessed)
-        self._places: dict[int, tuple[int, ...]] = {}
+        self._sources: dict[int, Sources] = {}
+        self._alone_pages: OrderedDict[int, Page] = OrderedDict()
+        self._measured: OrderedDict[tuple, tuple[torch.Tensor, ...]] = OrderedDict()
         self.world = world
         self.model = model
         self.device = device
@@ -135,17 +148,18 @@ class PageStore:
         """The frame is gone or has changed."""
         self.pool.drop(frame_id)
         self._pages.pop(frame_id, None)
-        self._places.pop(frame_id, None)
+        self._sources.pop(frame_id, None)
 
     def keep_only(self, ids: Container[int]) -> None:
-        """Drop the pages of all other frames, and of places that lost or got a given picture."""
+        """Drop the pages of all other frames, and those whose distances other given pictures would
+        be asked for than when they were made."""
         for frame_id in list(self._pages):
-            if frame_id not in ids or self._place(frame_id) != self._places.get(frame_id):
+            if frame_id not in ids or self._sources_of(frame_id) != self._sources.get(frame_id):
                 self.drop(frame_id)
 
     def _drop_evicted(self) -> None:
         self._pages = {i: page for i, page in self._pages.items() if i in self.pool}
-        self._places = {i: place for i, place in self._places.items() if i in self.pool}
+        self._sources = {i: made for i, made in self._sources.items() if i in self.pool}
 
     def fetch(self, ids: tuple[int, ...]) -> list[Page]:
         """Pages of the chosen frames, encoding those that are not cached."""
@@ -176,8 +190,24 @@ class PageStore:
 
     @torch.no_grad()
     def encode(self, frame_id: int) -> Page:
-        """Memory pass of a stored frame, always from its stored 8-bit picture."""
+        """Memory pass of a stored frame, always from its stored 8-bit picture; a given one with the
+        distances that the given pictures around it tell."""
         stored = self.world.read_frame(frame_id)
+        sources = self._sources_of(frame_id)
+        if sources is None:
+            return self._encoded(frame_id, stored)
+        self._sources[frame_id] = sources
+        oldest, _ = self._origin(frame_id, stored.kind)
+        page = self._alone(frame_id) if oldest == frame_id else self._encoded(frame_id, stored)
+        own = own_of(page.features).clone()
+        own[0] = torch.from_numpy(self._standing.of(oldest, sources.place)).to(own)
+        if sources.beside:
+            found, trusted = self._measurement(oldest, sources.beside)
+            own = torch.lerp(own, found.to(own), trusted.to(own))
+        return replace(page, features=with_other_own(page.features, own))
+
+    def _encoded(self, frame_id: int, stored: StoredFrame) -> Page:
+        """A frame with the distances that it suggests alone."""
         oldest, given = self._origin(frame_id, stored.kind)
         before = None if oldest == frame_id else self.world.read_frame(oldest).image
         picture = Readable(stored.image, before)
@@ -185,25 +215,34 @@ class PageStore:
         if before is not None:
             unmarked = self._shrunk(picture.unmarked)
         valid = self._valid(stored)
-        kv, features = self._memory_pass(image, valid, stored)
-        place = self._place(frame_id)
-        if place is not None:
-            self._places[frame_id] = place
-            own = own_map(features, valid, stored) if before is None else None
-            u = torch.from_numpy(self._standing.of(oldest, place, own))
-            own_of(features)[0, 0] = u.to(features)
+        tan_y = tangents(stored.fov_y_radians)[1]
+        cameras = cameras_of(stored.camera_to_world[None], np.array([tan_y]), self.device)
+        kv, features = self.model.encode(image, (valid > 0.5).float(), cameras)
         if stored.valid is not None:
             # Soft borders: what is read fades into what is imagined again, without a seam.
             valid = F.avg_pool2d(valid, 9, 1, 4, count_include_pad=False)
         return Page(
             tuple(layer[0] for layer in kv), features[0], image[0], unmarked[0], valid[0], picture,
-            stored.camera_to_world, tangents(stored.fov_y_radians)[1], given,
+            stored.camera_to_world, tan_y, given,
         )  # fmt: skip
 
-    def _memory_pass(self, image: torch.Tensor, valid: torch.Tensor, stored: StoredFrame):
-        tan_y = np.array([tangents(stored.fov_y_radians)[1]])
-        cameras = cameras_of(stored.camera_to_world[None], tan_y, self.device)
-        return self.model.encode(image, (valid > 0.5).float(), cameras)
+    def _alone(self, frame_id: int) -> Page:
+        """`_encoded`, kept for a while: pictures that lie together ask for each other."""
+        page = self._alone_pages.get(frame_id)
+        if page is None:
+            page = self._encoded(frame_id, self.world.read_frame(frame_id))
+        return _keep(self._alone_pages, frame_id, page, ALONE_KEPT)
+
+    def _measurement(self, frame_id: int, beside: tuple[int, ...]):
+        """`triangulated` of a given picture, (2, h, w) and (1, h, w)."""
+        known = self._measured.get((frame_id, beside))
+        if known is None:
+            memory = [self._alone(i) for i in (frame_id, *beside)]
+            pose, tan_y = memory[0].camera_to_world, memory[0].tan_y
+            cameras = cameras_of(pose[None], np.array([tan_y]), self.device)
+            pages, views = self._batch(memory), self._views(pose, tan_y, memory)
+            known = tuple(part[0] for part in triangulated(self.model, cameras, pages, views))
+        return _keep(self._measured, (frame_id, beside), known, MEASURED_KEPT)
 
     def _valid(self, stored: StoredFrame) -> torch.Tensor:
         """(1, 1, H, W) at model resolution."""
@@ -213,16 +252,14 @@ class PageStore:
         mask = torch.from_numpy(stored.valid).to(self.device).float()[None, None]
         return F.interpolate(mask, size=size, mode="area")
 
-    def _place(self, frame_id: int) -> tuple[int, ...] | None:
-        """The given pictures seen from where this given one was; None for what was imagined."""
-        return self._seeds_at(frame_id, ONE_PLACE_METRES)
+    def _sources_of(self, frame_id: int) -> Sources | None:
+        place = self._index().seeds_at(frame_id, ONE_PLACE_METRES)
+        return place and Sources(place, self._index().seeds_beside(frame_id, BESIDE))
 
     def _guessed(self, frame_id: int) -> OwnMap:
         """What a given picture expects of itself."""
         stored = self.world.read_frame(frame_id)
-        valid = self._valid(stored)
-        _, features = self._memory_pass(self._shrunk(Readable(stored.image)), valid, stored)
-        return own_map(features, valid, stored)
+        return own_map(self._alone(frame_id).features[None], self._valid(stored), stored)
 
     def _shrunk(self, picture: Readable) -> torch.Tensor:
         """(1, 3, H, W) at model resolution."""
@@ -242,11 +279,14 @@ class PageStore:
         """The batch of one target and its memory pages."""
         if not memory:
             return None, None
-        poses = np.stack([page.camera_to_world for page in memory])
-        tan_y = np.array([page.tan_y for page in memory])
-        views = relative_views(pose[None], np.array([tangents(fov)[1]]), poses[None], tan_y[None])
         pages = replace(self._joined(memory), anchor=torch.tensor([anchor], device=self.device))
-        return pages, Views(
+        return pages, self._views(pose, tangents(fov)[1], memory)
+
+    def _views(self, pose: np.ndarray, tan_y: float, memory: list[Page]) -> Views:
+        poses = np.stack([page.camera_to_world for page in memory])
+        of_pages = np.array([page.tan_y for page in memory])
+        views = relative_views(pose[None], np.array([tan_y]), poses[None], of_pages[None])
+        return Views(
             views.memory_from_target.to(self.device),
             views.tan_target.to(self.device),
             views.tan_memory.to(self.device),
@@ -260,10 +300,15 @@ class PageStore:
             return pages
         for page in memory:
             self._side.join(page.tensors(self.device))
+        pages = self._batch(memory)
+        self._last = memory, pages
+        return pages
+
+    def _batch(self, memory: list[Page]) -> Pages:
         poses = np.stack([page.camera_to_world for page in memory])
         tan_y = np.array([page.tan_y for page in memory])
         painted = any(page.picture.unmarked is not page.picture for page in memory)
-        pages = Pages(
+        return Pages(
             kv=tuple(
                 torch.stack(layers)[None] for layers in zip(*(p.kv for p in memory), strict=True)
             ),
@@ -274,8 +319,15 @@ class PageStore:
             given=torch.tensor([[float(p.given) for p in memory]], device=self.device),
             unmarked=torch.stack([p.unmarked for p in memory])[None] if painted else None,
         )
-        self._last = memory, pages
-        return pages
+
+
+def _keep(kept: OrderedDict, key, value, most: int):
+    """`value`, put last into `kept`, which holds at most so many."""
+    kept[key] = value
+    kept.move_to_end(key)
+    if len(kept) > most:
+        kept.popitem(last=False)
+    return value
 
 
 def own_map(features: torch.Tensor, valid: torch.Tensor, stored: StoredFrame) -> OwnMap:

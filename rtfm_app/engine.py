@@ -48,7 +48,7 @@ class FrameEngine:
         self.device = device
         self.weights_path = weights_path
         self.index = self._read_index()
-        self.pages = PageStore(world, model, device, lambda i, m: self.index.seeds_at(i, m))
+        self.pages = PageStore(world, model, device, lambda: self.index)
         self._noise: NoiseField | None = None
         self._previous, self._vain = sound_context(world.get_state(CONTEXT_STATE))
         self._saved_context = self._previous, self._vain

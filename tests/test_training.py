@@ -103,10 +103,41 @@ def test_the_flow_state_is_the_low_pass_of_the_picture():
     assert torch.allclose(clean_state(picture)[0, 1, 3, 5], picture[0, 1, 12:16, 20:24].mean())
 
 
-def make_trainer(clips, out, monkeypatch):
+def make_trainer(clips, out, monkeypatch, **options):
     monkeypatch.setitem(PRESETS, "tiny", TINY)
     torch.set_num_threads(1)
-    return Trainer(TrainConfig(clips, out, preset="tiny", targets=2, warmup_steps=2))
+    return Trainer(TrainConfig(clips, out, preset="tiny", targets=2, warmup_steps=2, **options))
+
+
+def test_a_memory_frame_as_a_target_is_seen_by_itself_where_it_is(clips):
+    batch = make_batch(ClipPool(clips, "train"), Shape(2, 2, 3), np.random.default_rng(1), False)
+    facing = batch.of_memory()
+    assert torch.equal(facing.targets, batch.memory) and facing.views.count == 3
+    truth = truth_of(facing)
+    for target in range(6):
+        itself = target % 3
+        apart = facing.views.memory_from_target[target, itself] - torch.eye(4)
+        assert apart.abs().max() < 1e-5
+        inner = truth.visible[target, itself, 2:-2, 2:-2]
+        assert inner.all()
+        others = truth.visible[target].float().mean((1, 2))
+        assert others.min() > 0.2, "the wall is seen from everywhere"
+
+
+def test_triangulation_is_learned_and_drawn_from(clips, tmp_path, monkeypatch):
+    only = {"matching": 0.0, "own_distance": 0.0, "own_frames": 0.0}
+    pool = ClipPool(clips, "train")
+    learning = make_trainer(clips, tmp_path / "a", monkeypatch, triangulation=1.0, **only)
+    assert learning.train_step(pool)["coordinate"] > 0
+    monkeypatch.setattr("rtfm_app.training.train.draw_shape", lambda *_: Shape(1, 2, 3))
+    drawn = []
+    for share in (0.0, 1.0):
+        out = tmp_path / str(share)
+        options = only | {"triangulation": 0.0, "triangulated": share}
+        drawn.append(make_trainer(clips, out, monkeypatch, **options).train_step(pool))
+    assert drawn[0]["own"] == drawn[1]["own"], "frames are still taught their own guess"
+    assert drawn[0]["planes"] != drawn[1]["planes"]
+    assert drawn[0]["flops"] < drawn[1]["flops"]
 
 
 def test_a_resumed_run_is_the_same_run(clips, tmp_path, monkeypatch):

@@ -41,6 +41,9 @@ CLAIMED = 0.6  # of what an imagined frame shows well, so much does not count fo
 SHOWN_WELL = (0.5, 0.8)  # how well a sample is seen where a claim to it begins and is complete
 LEVEL = 0.35  # sine of the pitch up to which a picture counts as level
 FAR_BETTER = 0.25
+PARALLAX_METRES = 0.1  # from nearer by, pictures say nothing of each other's distances
+BESIDE_METRES = 0.4  # from where they say most; an e-fold off costs as much as half a radian
+BESIDE_WORST = 3.0
 ALIKE_METRES = 0.2
 ALIKE_COSINE = 1 - math.cos(math.radians(6))
 
@@ -191,6 +194,22 @@ class SpatialIndex:
         here = self._views.position[self._slot_of[frame_id]]
         apart = np.abs(self._views.position[slots] - here).max(1)
         return tuple(sorted(self._oldest[slots[apart < metres]].tolist()))
+
+    def seeds_beside(self, frame_id: int, most: int) -> tuple[int, ...]:
+        """The seeds that tell most of the distances in this one, best first: seen from another
+        place, near enough and turned alike enough to show the same; named as by `seeds_at`. Empty
+        for a frame that is no seed."""
+        if not self.is_seed(frame_id):
+            return ()
+        slots = self._seed_slots()
+        here = self._slot_of[frame_id]
+        metres = np.linalg.norm(self._views.position[slots] - self._views.position[here], axis=1)
+        cosine = np.clip(self._views.forward[slots] @ self._views.forward[here], -1, 1)
+        score = np.abs(np.log(np.maximum(metres, 1e-6) / BESIDE_METRES)) + 2 * np.arccos(cosine)
+        score[(metres < PARALLAX_METRES) | (slots == here)] = np.inf
+        names = self._oldest[slots]
+        best = np.lexsort((names, score))[:most]
+        return tuple(names[best[score[best] < BESIDE_WORST]].tolist())
 
     def is_imagined(self, frame_id: int) -> bool:
         """Whether this is a live frame that was imagined and not painted on."""

@@ -15,21 +15,25 @@ from torch.nn import functional as F
 
 from .cameras import Views, epipolar_lines
 from .frame_model import Cameras, FrameModel, Pages
-from .matching import own_of
 from .settling import trust
 
 MEASURED = -3.0  # logarithm of the Laplace scale of a coordinate that frames agree on
 
 
 def triangulated(
-    model: FrameModel, cameras: Cameras, pages: Pages, views: Views, itself: torch.Tensor
-) -> torch.Tensor:
-    """Coordinate and logarithm of its Laplace scale (N, 2, H / 4, W / 4) of N frames, as of
-    `OwnDistance`: measured where other frames show the same with parallax, else the frame's own.
+    model: FrameModel,
+    cameras: Cameras,
+    pages: Pages,
+    views: Views,
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """What N frames and their neighbours tell of the frames' distances.
 
     Args:
-        cameras: of the frames.  pages, views: of the frames and their neighbours.
-        itself: (N,) which of its M pages each frame is.
+        cameras: of the frames.  pages, views: of the frames themselves and their neighbours.
+    Returns:
+        coordinate and logarithm of its Laplace scale (N, 2, H / 4, W / 4), as of `OwnDistance`; how
+        far they are to take the place of a frame's own (N, 1, H / 4, W / 4), 0 where no other
+        frame shows the same with parallax.
     """
     n, m = pages.features.shape[:2]
     height, width = model.config.height // 4, model.config.width // 4
@@ -38,6 +42,5 @@ def triangulated(
     given = pages.given if pages.given is not None else state.new_ones(n, m)
     lines = epipolar_lines(views, height, width)
     trusted = trust(pointer.u_coarse, pointer.logits, given, views, lines)
-    own = own_of(pages.features[torch.arange(n, device=itself.device), itself]).float()
-    found = F.avg_pool2d(pointer.u.float(), 2)
-    return torch.lerp(own, torch.cat([found, torch.full_like(found, MEASURED)], 1), trusted)
+    u = F.avg_pool2d(pointer.u.float(), 2)
+    return torch.cat([u, torch.full_like(u, MEASURED)], 1), trusted

@@ -48,9 +48,10 @@ def with_triangulated(model: FrameModel, batch: Batch, pages: Pages) -> Pages:
         of_memory(pages.valid), of_memory(pages.up),
     )  # fmt: skip
     facing = batch.of_memory()
-    itself = torch.arange(m, device=pages.features.device).repeat(batch.scenes)
-    own = triangulated(model, facing.target_cameras, of_frames, facing.views, itself)
-    own = own.unflatten(0, (batch.scenes, m)).repeat_interleave(per_scene, 0)
+    found, trusted = triangulated(model, facing.target_cameras, of_frames, facing.views)
+    own = own_of(pages.features.detach()[::per_scene]).flatten(0, 1)
+    own = torch.lerp(own, found, trusted).unflatten(0, (batch.scenes, m))
+    own = own.repeat_interleave(per_scene, 0)
     return replace(pages, features=with_other_own(pages.features, own))
 
 
