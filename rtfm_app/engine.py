@@ -17,9 +17,10 @@ import torch
 from . import edits
 from .clock import StageClock
 from .config import GenerationSettings
-from .context import PageStore, Task, cameras_of, poses_ahead
+from .context import PageStore, Task, poses_ahead
 from .described import attended, described
 from .device import choose_device
+from .encoding import cameras_of
 from .frame import Frame, Known
 from .geometry import check_pose, pixel_rays, scaled_fov, tangents
 from .keyframes import KEY_COVERAGE, about_there, is_new, kept_pixels

@@ -189,7 +189,8 @@ def test_no_picture_is_drawn_that_is_not_shown_or_kept(engine, monkeypatch):
     assert len(pictures) == 2 and len(engine.index) == 3
     assert np.array_equal(pictures[0], alone.image)
     pictures.clear()
-    engine.advance(START, replace(settings, novelty_threshold=1.0), velocity=-velocity)
+    monkeypatch.setattr("rtfm_app.engine.is_new", lambda *_: False)
+    engine.advance(START, settings, velocity=-velocity)
     assert engine.world.get_state(CONTEXT_STATE)["vain"] is not None
     assert len(pictures) == 1 and len(engine.index) == 3
 

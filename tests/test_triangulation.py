@@ -65,8 +65,8 @@ def off(page, inverse_depth: np.ndarray) -> float:
 
 def test_pictures_from_several_places_know_their_distances_better(path, album):
     with FrameEngine.open(path) as engine:
-        alone = [off(engine.pages._alone(i + 1), album[i][2]) for i in range(4)]
-        together = [off(engine.pages.encode(i + 1), album[i][2]) for i in range(4)]
+        alone = [off(engine.pages.encoder.alone(i + 1), album[i][2]) for i in range(4)]
+        together = [off(engine.pages.encoder.encode(i + 1), album[i][2]) for i in range(4)]
     assert max(together) < 0.03 < min(alone)
 
 
@@ -95,5 +95,20 @@ def test_pictures_from_one_place_and_imagined_ones_measure_nothing(tmp_path, alb
     with FrameEngine.open(path) as engine:
         assert engine.index.seeds_beside(1, 4) == engine.index.seeds_beside(3, 4) == ()
         for frame_id in (1, 2, 3):
-            engine.pages.encode(frame_id)
-        assert not engine.pages._measured
+            engine.pages.encoder.encode(frame_id)
+        assert not engine.pages.encoder._measured
+
+
+def test_what_measures_a_page_is_encoded_ahead_too_one_picture_at_a_time(path):
+    with FrameEngine.open(path) as engine:
+        pages, encoded = engine.pages, []
+        original = pages.encoder._encoded
+        pages.encoder._encoded = lambda i, stored: (encoded.append(i), original(i, stored))[1]
+        while pages.warm((1,)):
+            assert len(encoded) <= 1
+            encoded.clear()
+        assert 1 in pages
+        ahead = pages.fetch((1,))[0].features
+        assert pages.missed == 0
+        pages.clear()
+        assert torch.equal(pages.fetch((1,))[0].features, ahead) and pages.missed == 1
