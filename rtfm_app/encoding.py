@@ -96,12 +96,15 @@ class PageEncoder:
     def sources_of(self, frame_id: int) -> Sources | None:
         """What the distances of a given frame depend on; None for what was imagined."""
         place = self._index().seeds_at(frame_id, ONE_PLACE_METRES)
-        return place and Sources(place, self._index().seeds_beside(frame_id, BESIDE))
+        return None if place is None else Sources(place, self._beside(frame_id))
+
+    def _beside(self, frame_id: int) -> tuple[int, ...]:
+        measuring = self.model.config.pointer
+        return self._index().seeds_beside(frame_id, BESIDE) if measuring else ()
 
     def missing_for(self, frame_id: int) -> int | None:
         """A frame that has to be encoded before this one can be measured, if any."""
-        beside = self._index().seeds_beside(frame_id, BESIDE)
-        return next((other for other in beside if other not in self._alone), None)
+        return next((other for other in self._beside(frame_id) if other not in self._alone), None)
 
     @torch.no_grad()
     def encode(self, frame_id: int) -> Page:

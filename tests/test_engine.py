@@ -1,6 +1,5 @@
 """The engine with the weights that ship: a picture becomes a place, and stays it."""
 
-
 import numpy as np
 import pytest
 import torch

@@ -138,6 +138,9 @@ def test_triangulation_is_learned_and_drawn_from(clips, tmp_path, monkeypatch):
     assert drawn[0]["own"] == drawn[1]["own"], "frames are still taught their own guess"
     assert drawn[0]["planes"] != drawn[1]["planes"]
     assert drawn[0]["flops"] < drawn[1]["flops"]
+    monkeypatch.setitem(globals(), "TINY", replace(TINY, pointer=False))
+    without = make_trainer(clips, tmp_path / "b", monkeypatch, triangulated=1.0)
+    assert "planes" not in without.train_step(pool), "nothing finds distances without a pointer"
 
 
 def test_a_resumed_run_is_the_same_run(clips, tmp_path, monkeypatch):

@@ -1,5 +1,7 @@
 """Given pictures measure each other's distances."""
 
+from dataclasses import replace
+
 import cv2
 import numpy as np
 import pytest
@@ -112,3 +114,9 @@ def test_what_measures_a_page_is_encoded_ahead_too_one_picture_at_a_time(path):
         assert pages.missed == 0
         pages.clear()
         assert torch.equal(pages.fetch((1,))[0].features, ahead) and pages.missed == 1
+
+
+def test_a_model_without_pointer_takes_its_pages_as_they_are(path, monkeypatch):
+    with FrameEngine.open(path) as engine:
+        monkeypatch.setattr(engine.model, "config", replace(engine.model.config, pointer=False))
+        assert engine.pages.encoder.encode(1).sources.beside == ()

@@ -21,15 +21,13 @@ MEASURED = -3.0  # logarithm of the Laplace scale of a coordinate that frames ag
 
 
 def triangulated(
-    model: FrameModel,
-    cameras: Cameras,
-    pages: Pages,
-    views: Views,
+    model: FrameModel, cameras: Cameras, pages: Pages, views: Views
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """What N frames and their neighbours tell of the frames' distances.
 
     Args:
-        cameras: of the frames.  pages, views: of the frames themselves and their neighbours.
+        model: one with a pointer head.  cameras: of the frames.  pages, views: of the frames
+            themselves and their neighbours.
     Returns:
         coordinate and logarithm of its Laplace scale (N, 2, H / 4, W / 4), as of `OwnDistance`; how
         far they are to take the place of a frame's own (N, 1, H / 4, W / 4), 0 where no other
@@ -39,6 +37,7 @@ def triangulated(
     height, width = model.config.height // 4, model.config.width // 4
     state = pages.features.new_zeros(n, 3, height, width)
     pointer = model.denoise(state, state.new_zeros(n), cameras, pages, views).pointer
+    assert pointer is not None, "found by the pointer head"
     given = pages.given if pages.given is not None else state.new_ones(n, m)
     lines = epipolar_lines(views, height, width)
     trusted = trust(pointer.u_coarse, pointer.logits, given, views, lines)

@@ -55,6 +55,8 @@ class TrainConfig:
     In a share `matching` of the steps only features, plane sweep and pointer head learn, without
     the transformer: three times as many targets a second for what needs no understanding. In a
     share `own_distance` only the memory pass and what it says of a frame's own distances learn.
+    In a share `triangulation` memory frames learn to find their distances together, and a share
+    `triangulated` of the other batches with several memory frames is drawn from what they found.
 
     `targets` are those of the global batch. With `total_targets` the run's length is that many
     target frames and not `minutes`. `model` takes the place of the preset. `most_memory` caps the
@@ -233,7 +235,8 @@ class Trainer:
                 noise = noise.unflatten(0, (-1, per_scene))[:, 1:].flatten(0, 1)
         t = draw_times(len(batch.targets) * ranks, self.generator)
         t = self.share.of(t).to(self.device)
-        triangulating = batch.memory_count > 1 and self.rng.random() < self.config.triangulated
+        several = self.model.config.pointer and batch.memory_count > 1
+        triangulating = several and self.rng.random() < self.config.triangulated
         losses = self.compute(losses_of, batch, t, noise, self.loss_weights(), triangulating)
         drawn = batch.scenes * batch.imagined
         flops = drawing_flops(self.model.config, batch, drawn, triangulating)
