@@ -27,6 +27,8 @@ import math
 import numpy as np
 
 ASPECT = 16 / 9
+# Cameras nearer to each other show no parallax: they say nothing of each other's distances.
+PARALLAX_METRES = 0.1
 
 
 def rotation_from_yaw_pitch(yaw_radians: float, pitch_radians: float) -> np.ndarray:

@@ -17,7 +17,7 @@ from collections.abc import Iterable, Mapping
 
 import numpy as np
 
-from ..geometry import rotation_angle, tangents
+from ..geometry import PARALLAX_METRES, rotation_angle, tangents
 from .cells import FINEST_METRES, LEVELS, CellOrder
 from .choice import Candidates, Retrieval, choose
 from .codec import ALL_CELLS
@@ -41,7 +41,6 @@ CLAIMED = 0.6  # of what an imagined frame shows well, so much does not count fo
 SHOWN_WELL = (0.5, 0.8)  # how well a sample is seen where a claim to it begins and is complete
 LEVEL = 0.35  # sine of the pitch up to which a picture counts as level
 FAR_BETTER = 0.25
-PARALLAX_METRES = 0.1  # from nearer by, pictures say nothing of each other's distances
 BESIDE_METRES = 0.4  # from where they say most; an e-fold off costs as much as half a radian
 BESIDE_WORST = 3.0
 ALIKE_METRES = 0.2
@@ -206,10 +205,9 @@ class SpatialIndex:
         metres = np.linalg.norm(self._views.position[slots] - self._views.position[here], axis=1)
         cosine = np.clip(self._views.forward[slots] @ self._views.forward[here], -1, 1)
         score = np.abs(np.log(np.maximum(metres, 1e-6) / BESIDE_METRES)) + 2 * np.arccos(cosine)
-        score[(metres < PARALLAX_METRES) | (slots == here)] = np.inf
-        names = self._oldest[slots]
-        best = np.lexsort((names, score))[:most]
-        return tuple(names[best[score[best] < BESIDE_WORST]].tolist())
+        found = np.flatnonzero((score < BESIDE_WORST) & (metres >= PARALLAX_METRES))
+        names = self._oldest[slots[found]]
+        return tuple(names[np.lexsort((names, score[found]))[:most]].tolist())
 
     def is_imagined(self, frame_id: int) -> bool:
         """Whether this is a live frame that was imagined and not painted on."""

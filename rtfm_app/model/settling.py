@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch.nn import functional as F
 
+from ..geometry import PARALLAX_METRES
 from .cameras import METRES_PER_UNIT, EpipolarLines, Views, epipolar_lines, rho_of
 from .matching import sample
 from .own_distance import STEP, expected_coordinate
@@ -22,8 +23,7 @@ if TYPE_CHECKING:
     from .pointer import Pointer
 
 CANDIDATES = 32
-# Memory frames whose places differ less show no parallax.
-APART_UNITS = 0.1 / METRES_PER_UNIT
+APART_UNITS = PARALLAX_METRES / METRES_PER_UNIT
 # Certainty from which a coordinate of several memory frames is used, and over which it comes to be
 # used as it is.
 CERTAIN_FROM, CERTAIN_RAMP = 0.2, 0.4
