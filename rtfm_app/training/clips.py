@@ -2,13 +2,13 @@
 
 A clip file is `NAME.clip.npz` (uncompressed npz), F frames of one place:
     images            (F, H, W, 3) uint8 sRGB, H:W = 9:16, normally 144 x 256
-    inverse_depth     (F, H/2, W/2) float16, 1/metres, 0 = infinite, NaN = unknown
+    inverse_depth     (F, H/2, W/2) float16, 1/metres, 0 = infinite, NaN = unknown; of what is
+                      seen, which in a flat mirror or in still water lies behind it
     camera_to_world   (F, 4, 4) float64 (geometry.py)
     fov_y_radians     () float64
     family            () str;  biome, mood () str ("" = unknown)
     seed              () int64
     scene             () int64, clips with the same family, seed and scene show one place
-    masks             optional (F, H/2, W/2) uint8 bits: 1 mirror, 2 glass, 4 water, 8 shadow
 Seeds are split once: seed % 10 == 8 is validation, 9 is test, the rest is training.
 """
 
@@ -20,8 +20,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-
-MASK_MIRROR, MASK_GLASS, MASK_WATER, MASK_SHADOW = 1, 2, 4, 8
 
 
 @dataclass(frozen=True)
@@ -37,7 +35,6 @@ class Clip:
     scene: int = 0
     biome: str = ""
     mood: str = ""
-    masks: np.ndarray | None = None
 
     def __post_init__(self):
         frames, height, width, channels = self.images.shape
@@ -46,7 +43,6 @@ class Clip:
         half = (frames, height // 2, width // 2)
         assert self.inverse_depth.shape == half, (self.inverse_depth.shape, half)
         assert self.camera_to_world.shape == (frames, 4, 4), self.camera_to_world.shape
-        assert self.masks is None or self.masks.shape == half, self.masks.shape
 
 
 def split_of(seed: int) -> str:
@@ -70,8 +66,6 @@ def save_clip(clip: Clip, folder: Path) -> Path:
         "seed": np.int64(clip.seed),
         "scene": np.int64(clip.scene),
     }
-    if clip.masks is not None:
-        fields["masks"] = clip.masks
     temporary = path.with_suffix(f".{os.getpid()}.part")
     with open(temporary, "wb") as stream:
         np.savez(stream, **fields)
@@ -97,7 +91,6 @@ def load_clip(path: Path) -> Clip:
                 scene=int(data["scene"]),
                 biome=str(data["biome"]),
                 mood=str(data["mood"]),
-                masks=data.get("masks"),
             )
     except (KeyError, OSError, ValueError, zipfile.BadZipFile) as error:
         raise ValueError(f"{path} is not a readable clip file: {error}") from error

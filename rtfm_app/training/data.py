@@ -16,7 +16,7 @@ import torch
 from ..geometry import invert_pose
 from ..model.cameras import METRES_PER_UNIT, Views, relative_views
 from ..model.frame_model import Cameras
-from .clips import MASK_SHADOW, Clip, load_clip
+from .clips import Clip, load_clip
 from .distributed import Share
 
 MEMORY_COUNTS = (0, 1, 2, 3, 4, 6)
@@ -34,8 +34,6 @@ class Batch:
         memory_rho: (B, M, 1, H / 2, W / 2).
         memory_valid: (B * M, 1, H, W), 0 where a memory picture must not be read.
         imagined: how many of the last memory frames of each scene the model drew itself.
-        diffuse: (N, 1, H / 2, W / 2) bool, False on mirror, glass and water; memory_diffuse
-            (B, M, 1, H / 2, W / 2): the same of the memory frames.
     """
 
     memory: torch.Tensor
@@ -45,8 +43,6 @@ class Batch:
     target_cameras: Cameras
     views: Views
     rho: torch.Tensor
-    diffuse: torch.Tensor
-    memory_diffuse: torch.Tensor
     scenes: int
     memory_valid: torch.Tensor
     imagined: int = 0
@@ -68,7 +64,6 @@ class Batch:
                 views.tan_memory[targets],
             ),
             rho=self.rho[targets],
-            diffuse=self.diffuse[targets],
         )
 
     def of_memory(self) -> Batch:
@@ -84,7 +79,6 @@ class Batch:
             target_cameras=self.memory_cameras,
             views=Views(between.flatten(0, 1), tangents, shared),
             rho=self.memory_rho.flatten(0, 1),
-            diffuse=self.memory_diffuse.flatten(0, 1),
         )
 
     def remembering(
@@ -111,7 +105,6 @@ class Batch:
                 join(cameras.up, source.target_cameras.up[frames]),
             ),
             memory_rho=torch.cat([self.memory_rho, source.rho[frames][:, None]], 1),
-            memory_diffuse=torch.cat([self.memory_diffuse, source.diffuse[frames][:, None]], 1),
             views=Views(
                 torch.cat([views.memory_from_target, added[:, None]], 1),
                 views.tan_target,
@@ -202,7 +195,6 @@ def _choose_frames(rng: np.random.Generator, frames: int, shape: Shape) -> np.nd
 class _Scene:
     images: np.ndarray
     inverse_depth: np.ndarray
-    diffuse: np.ndarray
     poses: np.ndarray
     tan_y: float
 
@@ -210,15 +202,12 @@ class _Scene:
 def _take(clip: Clip, chosen: np.ndarray, rng: np.random.Generator, augment: bool) -> _Scene:
     images = clip.images[chosen].astype(np.float32) / 127.5 - 1
     depth = clip.inverse_depth[chosen].astype(np.float32)
-    diffuse = np.ones(depth.shape, bool)
-    if clip.masks is not None:
-        diffuse = (clip.masks[chosen] & ~np.uint8(MASK_SHADOW)) == 0
     poses = clip.camera_to_world[chosen].copy()
     if augment:
         if rng.random() < 0.5:
             mirror = np.diag([-1.0, 1.0, 1.0, 1.0])
             poses = mirror @ poses @ mirror
-            images, depth, diffuse = images[:, :, ::-1], depth[:, :, ::-1], diffuse[:, :, ::-1]
+            images, depth = images[:, :, ::-1], depth[:, :, ::-1]
         if rng.random() < 0.3:
             scale = float(np.exp(rng.normal(0, 0.15)))
             poses[:, :3, 3] *= scale
@@ -227,7 +216,7 @@ def _take(clip: Clip, chosen: np.ndarray, rng: np.random.Generator, augment: boo
             gain = np.exp(rng.normal(0, 0.12, (1, 1, 1, 3)) + rng.normal(0, 0.15))
             gamma = float(np.exp(rng.normal(0, 0.15)))
             images = (((images + 1) / 2) ** gamma * gain).clip(0, 1).astype(np.float32) * 2 - 1
-    return _Scene(images, depth, diffuse, poses, float(np.tan(clip.fov_y_radians / 2)))
+    return _Scene(images, depth, poses, float(np.tan(clip.fov_y_radians / 2)))
 
 
 def make_batch(
@@ -274,8 +263,6 @@ def batch_of(scenes: list[_Scene], shape: Shape) -> Batch:
         target_cameras=cameras_of(target_poses, np.repeat(tan_y, t)),
         views=views,
         rho=frames([s.inverse_depth[m:] for s in scenes]) * METRES_PER_UNIT,
-        diffuse=frames([s.diffuse[m:] for s in scenes]),
-        memory_diffuse=frames([s.diffuse[:m] for s in scenes]).unflatten(0, (len(scenes), m)),
         scenes=len(scenes),
         memory_valid=torch.ones(len(scenes) * m, 1, *scenes[0].images.shape[1:3]),
     )

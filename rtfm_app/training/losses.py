@@ -12,16 +12,13 @@ from dataclasses import dataclass, replace
 import torch
 from torch.nn import functional as F
 
-from ..model.cameras import EpipolarLines, epipolar_lines, rho_of, u_of
+from ..model.cameras import epipolar_lines, rho_of, u_of
 from ..model.frame_model import Prediction
 from ..model.matching import sample
-from ..model.own_distance import VAGUEST
-from ..model.pointer import Pointer
 from .data import Batch
 from .distributed import share_of_total
 
 STANDING = 1e-4  # in 4 m
-LIKE, UNLIKE = 0.02, 0.15  # differences of colours in [-1, 1]
 OWN_CHANGE = 3.0  # weight of changes beside the likelihood
 OWN_STEPS = (1, 2, 4, 8, 16)  # cells: near ones make edges sharp, far ones keep long lines straight
 
@@ -33,7 +30,6 @@ class LossWeights:
     planes: float = 0.25
     sweep: float = 0.15
     coordinate: float = 0.06
-    reflection: float = 0.25
     gate: float = 0.3
     smooth: float = 8.0
     own: float = 0.2
@@ -103,7 +99,7 @@ def pointer_losses(prediction: Prediction, read: torch.Tensor, batch: Batch, tru
     full = F.interpolate(covered, size=read.shape[-2:], mode="nearest")
     # Turning on the spot says nothing about distances, and its clips do not know them.
     moved = batch.views.memory_from_target[:, :, :3, 3].norm(dim=-1).amax(1) > STANDING
-    taught = (truth.known & batch.diffuse & moved[:, None, None, None]).float()
+    taught = (truth.known & moved[:, None, None, None]).float()
     n, _, h, w = truth.u.shape
     lines = epipolar_lines(batch.views, h, w)
     true_grid, _ = lines.at(rho_of(truth.u).flatten(2)[:, None])
@@ -123,48 +119,12 @@ def pointer_losses(prediction: Prediction, read: torch.Tensor, batch: Batch, tru
         + 4 * _mean((pointer.u_coarse - coarse_u).abs(), (coarse_known > 0.99).float()),
         "planes": _plane_loss(pointer.logits, truth.u, taught),
         "sweep": _plane_loss(pointer.sweep_logits, truth.u, taught * seen),
-        "reflection": reflection_loss(pointer, batch),
         "smooth": _smoothness(pointer.u, batch.targets),
         "gate": _mean(
             F.binary_cross_entropy_with_logits(pointer.gate_logit, truth.covered, reduction="none"),
             truth.known.float() * pointer.inside.amax(1, keepdim=True).float(),
         ),
     }
-
-
-def reflection_loss(pointer: Pointer, batch: Batch) -> torch.Tensor:
-    """Cross-entropy of the candidates on mirror, glass and water. What is seen there lies behind
-    the surface, at a distance that no clip tells: so against the candidates at which some memory
-    frame looks like the target."""
-    reflecting = F.avg_pool2d((~batch.diffuse).float(), 4)
-    shown = (reflecting > 0.75).flatten(1).any(1).nonzero()[:, 0]
-    logits, sweep_logits = pointer.logits[shown], pointer.sweep_logits[shown]
-    differences = _differences(batch, shown, logits.shape[1], *logits.shape[2:])
-    least = differences.amin(1, keepdim=True)
-    target = ((least - differences) / (LIKE + 0.1 * least)).softmax(1)
-    weight = (reflecting[shown] > 0.75) & (least < UNLIKE)
-    entropy = -(target * (logits.log_softmax(1) + 0.6 * sweep_logits.log_softmax(1))).sum(1, True)
-    return _mean(entropy, weight.float())
-
-
-@torch.no_grad()
-def _differences(batch: Batch, targets: torch.Tensor, planes: int, rows: int, columns: int):
-    """How unlike the targets (S indices) the real memory frame is that looks most like them, for
-    each candidate and each cell of the 1/8 grid, (S, D, rows, columns)."""
-    size, n, real = (4 * rows, 4 * columns), len(targets), batch.memory_count - batch.imagined
-    memory = F.interpolate(batch.memory, size=size, mode="area").unflatten(0, (batch.scenes, -1))
-    memory = memory[targets // (len(batch.targets) // batch.scenes), :real]
-    shown = batch.only(targets)
-    target = F.interpolate(shown.targets, size=size, mode="area").flatten(2)[:, None]
-    lines = epipolar_lines(shown.views, *size)
-    lines = EpipolarLines(lines.origin[:, :real], lines.step[:, :real])
-    result = []
-    for rho in rho_of(torch.linspace(0, 1, planes, device=lines.origin.device)):
-        grid, inside = lines.at(rho.expand(1, 1, 1, 1))
-        apart = (sample(memory, grid)[:, :, :, 0] - target).abs().mean(2)
-        apart = torch.where(inside[:, :, 0], apart, 2.0).amin(1)
-        result.append(F.avg_pool2d(apart.reshape(n, 1, *size), 4))
-    return torch.cat(result, 1)
 
 
 def _smoothness(u: torch.Tensor, picture: torch.Tensor) -> torch.Tensor:
@@ -200,19 +160,15 @@ def state_loss(prediction: Prediction, clean, t, covered: torch.Tensor) -> torch
     return ((prediction.state - clean).square() * weight).mean()
 
 
-def own_loss(own: torch.Tensor, rho: torch.Tensor, diffuse: torch.Tensor) -> torch.Tensor:
+def own_loss(own: torch.Tensor, rho: torch.Tensor) -> torch.Tensor:
     """How well frames know their own distances: Laplace likelihood, and agreement of the changes
-    between cells (gradient matching as in MiDaS, 1907.01341) so that edges are sharp. Where a frame
-    shows a reflection it must be unsure: what is seen there lies behind the surface.
+    between cells (gradient matching as in MiDaS, 1907.01341) so that edges are sharp.
 
     Args:
         own: (F, 2, h, w) of `OwnDistance`.  rho: (F, 1, 2 h, 2 w), NaN where unknown; a frame with
             nothing but infinity in it was taken on the spot and is not known.
-        diffuse: (F, 1, 2 h, 2 w) bool, False on mirror, glass and water.
     """
     known = rho.isfinite() & (rho.flatten(1) > 0).any(1)[:, None, None, None]
-    reflecting = (known & ~diffuse).float()
-    known = known & diffuse
     u = u_of(torch.nan_to_num(rho, nan=0.0))
     found, scale = F.interpolate(own, scale_factor=2, mode="nearest").chunk(2, 1)
     error = (found - u) * known
@@ -226,5 +182,4 @@ def own_loss(own: torch.Tensor, rho: torch.Tensor, diffuse: torch.Tensor) -> tor
             both = whole.narrow(axis, step, length) & whole.narrow(axis, 0, length)
             apart = error.narrow(axis, step, length) - error.narrow(axis, 0, length)
             change = change + _mean(apart.abs(), both.float())
-    unsure = ((VAGUEST - scale) * reflecting).mean()
-    return likelihood + OWN_CHANGE * change + unsure
+    return likelihood + OWN_CHANGE * change

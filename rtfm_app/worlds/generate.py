@@ -29,33 +29,30 @@ TEXTURE_SIZE = 256
 
 def generate_clip(
     family: str, seed: int, scene: int = 0, frames: int = 16,
-    renderer: WorldRenderer | None = None, masks: bool = True,
+    renderer: WorldRenderer | None = None,
 ) -> Clip:  # fmt: skip
-    """Clip number `scene` of the place (family, seed); a pure function of these numbers. Without
-    `masks`, training takes reflections for what lies on the surface.
-    """
+    """Clip number `scene` of the place (family, seed); a pure function of these numbers."""
     renderer = renderer or WorldRenderer(TEXTURE_SIZE)
     place = make_scene(family, seed)
     renderer.load(place)
     for attempt in range(ATTEMPTS):
-        clip = film(renderer, place, scene, attempt, frames, masks)
+        clip = film(renderer, place, scene, attempt, frames)
         if is_worth_seeing(clip):
             break
     return clip
 
 
-def film(renderer, place: Scene, scene: int, attempt: int, frames: int, masks: bool) -> Clip:
+def film(renderer, place: Scene, scene: int, attempt: int, frames: int) -> Clip:
     """Walk one path through the loaded place, drawn at 3/2 of the size for smooth edges."""
     path = make_path(place, place.seed * 1000 + scene * 10 + attempt, frames)
     size = HEIGHT * 3 // 2, WIDTH * 3 // 2
-    shots = [renderer.render(pose, path.fov_y_radians, *size, masks) for pose in path.poses]
+    shots = [renderer.render(pose, path.fov_y_radians, *size) for pose in path.poses]
     return Clip(
         images=np.stack([shrink_image(shot.image, HEIGHT, WIDTH) for shot in shots]),
-        inverse_depth=np.stack([shrink_inverse_depth(shot.inverse_depth, 3) for shot in shots]),
+        inverse_depth=np.stack([shrink_inverse_depth(shot.seen, 3) for shot in shots]),
         camera_to_world=path.poses, fov_y_radians=path.fov_y_radians,
         family=place.family, seed=place.seed, scene=scene, biome=place.family,
         mood=place.mood.name,
-        masks=np.stack([shot.masks[1::3, 1::3] for shot in shots]) if masks else None,
     )  # fmt: skip
 
 

@@ -24,11 +24,14 @@ INCLUDE = re.compile(r'^#include "([^"]+)"\s*$', re.MULTILINE)
 
 @dataclass(frozen=True)
 class Picture:
-    """image (H, W, 3) uint8, row 0 on top; inverse_depth (H, W) float32 1/metres (0 = sky);
-    masks (H, W) uint8 bits of training/clips.py, or None when not asked for."""
+    """image (H, W, 3) uint8, row 0 on top; inverse_depth (H, W) float32 1/metres (0 = sky) of the
+    surfaces; seen: the same of what shows there, which in a flat mirror or in still water is the
+    mirrored place behind it, and behind a pane what stands there; masks (H, W) uint8 bits (1
+    mirror, 2 glass, 4 water, 8 shadow), or None when not asked for."""
 
     image: np.ndarray
     inverse_depth: np.ndarray
+    seen: np.ndarray
     masks: np.ndarray | None = None
 
 
@@ -118,11 +121,11 @@ class WorldRenderer:
         target.use()
         self._array.render(moderngl.TRIANGLES, vertices=3)
         color = np.frombuffer(target.read(components=3, alignment=1), np.uint8)
-        extra = np.frombuffer(target.read(attachment=1, components=2, dtype="f4"), np.float32)
+        extra = np.frombuffer(target.read(attachment=1, components=3, dtype="f4"), np.float32)
         color = color.reshape(height, width, 3)[::-1]
-        extra = extra.reshape(height, width, 2)[::-1]
+        extra = extra.reshape(height, width, 3)[::-1]
         bits = extra[..., 1].astype(np.uint8) if masks else None
-        return Picture(color.copy(), extra[..., 0].copy(), bits)
+        return Picture(color.copy(), extra[..., 0].copy(), extra[..., 2].copy(), bits)
 
     def close(self) -> None:
         self.ctx.release()
@@ -136,7 +139,7 @@ class WorldRenderer:
     def _target(self, width: int, height: int) -> moderngl.Framebuffer:
         if (width, height) not in self._targets:
             color = self.ctx.texture((width, height), 4)
-            extra = self.ctx.texture((width, height), 2, dtype="f4")
+            extra = self.ctx.texture((width, height), 4, dtype="f4")
             self._targets[width, height] = self.ctx.framebuffer([color, extra])
         return self._targets[width, height]
 

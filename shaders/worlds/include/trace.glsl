@@ -3,7 +3,9 @@
 //   void ground(vec3 p, vec3 geometric_normal, float footprint, inout Surface s)
 in vec2 ndc;
 layout(location = 0) out vec4 color_out;
-layout(location = 1) out vec2 depth_out; // 1 / distance along the view axis, mask bits
+// 1 / distance along the view axis, mask bits, 1 / distance of what is seen: the same, but where a flat
+// mirror, water or pane shows more light than it has, the place in the mirror or behind the glass.
+layout(location = 1) out vec4 extra_out;
 uniform sampler2DArray u_textures;
 uniform vec3 u_eye;
 uniform mat3 u_rotation;
@@ -15,6 +17,8 @@ uniform vec3 u_lamp_colors[16], u_room;
 
 const int DIFFUSE = 0, MIRROR = 1, GLASS = 2, GLOW = 3, LEAF = 4;
 
+float luminance(vec3 c) { return dot(c, vec3(0.2126, 0.7152, 0.0722)); }
+bool flat_shape(int shape) { return shape == BOX || shape == PRISM || shape == CARD || shape == ARCH; }
 struct Surface { vec3 albedo, normal, glow; float gloss, bump, openness, sun; int kind; };
 
 float texture_lod(float footprint, float scale) { return max(0.0, log2(footprint * scale * float(textureSize(u_textures, 0).x))); }
@@ -150,6 +154,7 @@ void main() {
     vec3 forward = -u_rotation[2];
     vec3 rd = normalize(u_rotation * vec3(ndc * u_tangent, -1.0)), ro = u_eye;
     float axial = dot(rd, forward), inverse_depth = -1.0, path = 0.0;
+    float own_light = -1.0, behind = -1.0; // of the first surface; 1 / distance of what it shows
     vec3 col = vec3(0.0), through = vec3(1.0);
     int mask = 0;
     for (int bounce = 0; bounce < MAX_BOUNCES; bounce++) {
@@ -174,7 +179,11 @@ void main() {
         if (tg > 1e-3 && tg < t) { t = tg; what = 2; }
 #endif
         if (bounce == 0) inverse_depth = what == 0 ? 0.0 : 1.0 / (t * axial);
-        if (what == 0) { col += through * sky(rd); break; }
+        if (what == 0) {
+            if (behind < 0.0) behind = 0.0;
+            col += through * sky(rd);
+            break;
+        }
         vec3 p = ro + rd * t;
         float clear = air(rd, t, ro.y);
         path += t;
@@ -207,6 +216,7 @@ void main() {
 #endif
             if (bounce == 0) mask |= 4;
             col += through * body * (1.0 - fresnel);
+            if (bounce == 0) own_light = luminance(col);
             through *= fresnel;
             rd = reflect(rd, n);
             rd.y = max(rd.y, 0.002);
@@ -239,7 +249,10 @@ void main() {
             if (what == 1 && s.kind == DIFFUSE) s.openness *= 0.7 + 0.3 * smoothstep(0.0, 0.7, p.y);
         }
         if (s.kind == MIRROR) {
-            if (bounce == 0) mask |= 1;
+            if (bounce == 0) {
+                mask |= 1;
+                if (flat_shape(found & 15)) own_light = luminance(col);
+            }
             through *= s.albedo * (0.88 + 0.12 * pow(1.0 - abs(dot(rd, s.normal)), 5.0));
             rd = reflect(rd, s.normal);
             ro = p + s.normal * 0.01;
@@ -251,6 +264,7 @@ void main() {
             float fresnel = 0.04 + 0.96 * pow(1.0 - abs(dot(rd, s.normal)), 5.0);
             vec3 mirrored = reflect(rd, s.normal);
             col += through * fresnel * u_ambient * sky(vec3(mirrored.x, abs(mirrored.y), mirrored.z));
+            if (bounce == 0 && flat_shape(found & 15)) own_light = luminance(col);
             vec3 tint = prim(id, 4).rgb;
             through *= (1.0 - fresnel) * tint;
             if ((found & 15) == SPHERE) {
@@ -260,9 +274,10 @@ void main() {
                 vec3 out_normal = (out_point - center) / radius, leave = refract(inner, -out_normal, 1.47);
                 rd = dot(leave, leave) < 0.1 ? reflect(inner, -out_normal) : leave;
                 ro = out_point + out_normal * 0.01;
-            } else ro = p + rd * 0.06;
+            } else { ro = p + rd * 0.06; path += 0.06; }
             continue;
         }
+        if (bounce > 0 && behind < 0.0) behind = 1.0 / (path * axial);
         vec3 c = lit(s, p, geometric, rd, path, bounce == 0);
         if (bounce == 0 && u_masks > 0 && (s.sun < 0.5 || dot(s.normal, u_sun) <= 0.0
             || trace_shadow(p + geometric * 0.01, u_sun, 60.0, 0.022) < 0.5)) mask |= 8;
@@ -275,5 +290,6 @@ void main() {
         ro = p + geometric * 0.01;
     }
     color_out = vec4(tone(col, ndc), 1.0);
-    depth_out = vec2(inverse_depth, float(mask));
+    bool shows = own_light >= 0.0 && behind >= 0.0 && luminance(col) > 2.0 * own_light;
+    extra_out = vec4(inverse_depth, float(mask), shows ? behind : inverse_depth, 0.0);
 }
