@@ -43,13 +43,15 @@ CPU = torch.device("cpu")
 
 
 def compile_for_training(model: FrameModel) -> None:
-    """Compile the parts whose shapes repeat; the memory counts make a handful of graphs."""
+    """Compile the parts whose shapes repeat (the memory counts make a handful of graphs), and choose
+    the precision that is fastest here."""
+    device = next(model.parameters()).device
+    model.products = best_precision(device)
     for block in model.transformer.blocks:
         block.project = torch.compile(block.project, dynamic=True)
         block.finish = torch.compile(block.finish, dynamic=True)
     torch._dynamo.config.recompile_limit = 32
-    on_cpu = next(model.parameters()).device.type == "cpu"
-    if on_cpu and kernels(torch.float32) is not None:
+    if device.type == "cpu" and kernels(torch.float32) is not None:
         read, compare = fast_training.sample, fast_training.evidence
     else:
         read, fused = sample, torch.compile(agreement, dynamic=True)

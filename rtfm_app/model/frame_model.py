@@ -90,6 +90,7 @@ class FrameModel(nn.Module):
     def __init__(self, config: ModelConfig):
         super().__init__()
         self.config = config
+        self.products = torch.bfloat16
         dim, patch = config.dim, config.patch
         self.embed_memory = nn.Sequential(
             Linear(4 * patch * patch, 128, bias=False), Linear(128, dim)
@@ -112,9 +113,9 @@ class FrameModel(nn.Module):
 
     @property
     def dtype(self) -> torch.dtype:
-        """Precision of the matrix products: bf16, unless the weights say float64 (tests)."""
+        """Precision of the matrix products: `products`, unless the weights say float64 (tests)."""
         weight = self.state_head.weight.dtype
-        return torch.bfloat16 if weight in (torch.float32, torch.bfloat16) else weight
+        return self.products if weight in (torch.float32, torch.bfloat16) else weight
 
     def encode(self, images: torch.Tensor, valid: torch.Tensor, cameras: Cameras, classes=None):
         """Memory pass of F frames, each alone.
