@@ -175,7 +175,8 @@ class PageEncoder:
     def _guessed(self, frame_id: int) -> OwnMap:
         """What a given picture expects of itself."""
         stored = self.world.read_frame(frame_id)
-        return own_map(self.alone(frame_id).features[None], self._valid(stored), stored)
+        page = self.alone(frame_id)
+        return own_map(page.features[None], self._valid(stored), stored, page.image)
 
     def _shrunk(self, picture: Readable) -> torch.Tensor:
         """(1, 3, H, W) at model resolution."""
@@ -227,12 +228,15 @@ def _keep(kept: OrderedDict, key, value, most: int):
     return value
 
 
-def own_map(features: torch.Tensor, valid: torch.Tensor, stored: StoredFrame) -> OwnMap:
-    """Of one frame's features (1, 2 C + 2, h, w) and valid (1, 1, H, W)."""
+def own_map(
+    features: torch.Tensor, valid: torch.Tensor, stored: StoredFrame, image: torch.Tensor
+) -> OwnMap:
+    """Of one frame's features (1, 2 C + 2, h, w), valid (1, 1, H, W) and image (3, H, W)."""
     u, log_scale = own_of(features)[0].float().cpu().numpy().copy()
     valid = F.interpolate(valid, size=u.shape, mode="area")[0, 0].cpu().numpy()
     pose, tan_y = stored.camera_to_world, tangents(stored.fov_y_radians)[1]
-    return OwnMap(u, log_scale, valid, pose, tan_y)
+    picture = (image.float().permute(1, 2, 0).cpu().numpy() + 1) / 2
+    return OwnMap(u, log_scale, valid, pose, tan_y, np.ascontiguousarray(picture))
 
 
 def cameras_of(poses: np.ndarray, tan_y: np.ndarray, device: torch.device) -> Cameras:

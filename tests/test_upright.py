@@ -31,7 +31,16 @@ def street(yaw: float, pitch: float, wave: float = 0.0) -> tuple[OwnMap, np.ndar
     height = rays[..., 1] / np.linalg.norm(rays, axis=-1)
     guess = true + wave * np.sin(9 * height) * (wall < floor)
     ones = np.ones(SHAPE)
-    return OwnMap(guess, np.log(sure), ones, pose, TAN), true
+    return OwnMap(guess, np.log(sure), ones, pose, TAN, painted(pose)), true
+
+
+def painted(pose: np.ndarray) -> np.ndarray:
+    """The street's picture: rough grey floor, reddish walls."""
+    rays = pixel_rays(4 * SHAPE[0], 4 * SHAPE[1], 2 * math.atan(TAN)) @ pose[:3, :3].T
+    with np.errstate(divide="ignore"):
+        floor = np.where(rays[..., 1] < 0, -EYE / rays[..., 1], np.inf) < 3.0 / np.abs(rays[..., 0])
+    rough = np.random.default_rng(0).normal(0, 0.02, rays.shape)
+    return (np.where(floor[..., None], 0.5, (0.6, 0.4, 0.35)) + rough).astype(np.float32)
 
 
 def bend(u: np.ndarray) -> float:
@@ -52,6 +61,17 @@ def test_what_is_right_is_left_alone():
     guess, true = street(0.2, 0.0)
     (found,) = upright([guess])
     assert np.abs(found - true).mean() < 0.012
+
+
+def test_the_picture_tells_where_walls_meet_the_ground():
+    """Walls that are guessed too far stand at their true distance."""
+    guess, true = street(0.0, 0.0)
+    rows = slice(2, 18), slice(44, 64)
+    far = replace(guess, u=guess.u - 0.05 * np.isclose(guess.log_scale, math.log(0.09)))
+    (seen,) = upright([far])
+    assert np.abs(seen - true)[rows].mean() < 0.4 * np.abs(far.u - true)[rows].mean()
+    (blind,) = upright([replace(far, picture=np.full_like(far.picture, 0.5))])
+    assert np.abs(blind - true)[rows].mean() > 2 * np.abs(seen - true)[rows].mean()
 
 
 def test_pictures_of_one_place_agree():

@@ -43,8 +43,8 @@ CPU = torch.device("cpu")
 
 
 def compile_for_training(model: FrameModel) -> None:
-    """Compile the parts whose shapes repeat (the memory counts make a handful of graphs), and choose
-    the precision that is fastest here."""
+    """Choose the precision that is fastest here, and compile the parts whose shapes repeat (the
+    memory counts make a handful of graphs)."""
     device = next(model.parameters()).device
     model.products = best_precision(device)
     for block in model.transformer.blocks:

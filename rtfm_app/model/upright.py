@@ -19,6 +19,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from . import feet
 from .cameras import RHO_RATE, RHO_SCALE
 from .own_distance import STEP
 
@@ -45,6 +46,7 @@ class OwnMap:
         u: (h, w) coordinate of the inverse depth.  log_scale: (h, w), see `OwnDistance`.
         valid: (h, w) 0..1, where the picture counts.
         camera_to_world: (4, 4).  tan_y: half the vertical field's tangent.
+        picture: (H, W, 3) float32 0..1.
     """
 
     u: np.ndarray
@@ -52,6 +54,7 @@ class OwnMap:
     valid: np.ndarray
     camera_to_world: np.ndarray
     tan_y: float
+    picture: np.ndarray
 
     @property
     def tilt(self) -> float:
@@ -76,8 +79,12 @@ def upright(maps: Sequence[OwnMap]) -> list[np.ndarray]:
     if ground is None:
         return [one.u for one in maps]
     surfaces = _surfaces(u, weight, ground)
+    levelled = _levelled(u, weight, surfaces, ground)
+    nearness = _rho_of(ground[-1]) / math.tan(-float(_elevations()[-1]))
+    edges = _feet(maps, known, surfaces, ground, levelled, nearness)
+    _set_on_their_feet(levelled, surfaces, edges, nearness)
     full = np.zeros((ROWS, COLUMNS), np.float32)
-    full[:, known] = _levelled(u, weight, surfaces, ground)
+    full[:, known] = levelled
     known_cells = np.zeros((ROWS, COLUMNS), np.float32)
     known_cells[:, known] = 1
     return [_seen_from(one, full, known_cells) for one in maps]
@@ -99,22 +106,13 @@ def _rho_of(u: np.ndarray) -> np.ndarray:
 def _panorama(maps: Sequence[OwnMap]) -> tuple[np.ndarray, np.ndarray]:
     """Coordinate of the inverse horizontal distance (ROWS, COLUMNS) and its weight, 0 where no map
     shows a cell."""
-    azimuth = (np.arange(COLUMNS, dtype=np.float32) + 0.5) * (2 * math.pi / COLUMNS)
-    elevation = _elevations()[:, None]
-    flat = np.cos(elevation)
-    rays = np.stack(
-        np.broadcast_arrays(-flat * np.sin(azimuth), np.sin(elevation), -flat * np.cos(azimuth)),
-        axis=-1,
-    )
+    elevation = _elevations()
+    rays = _all_round(elevation)
+    flat = np.cos(elevation)[:, None]
     total = np.zeros((ROWS, COLUMNS), np.float32)
     weight = np.zeros_like(total)
     for one in maps:
-        rotation = one.camera_to_world[:3, :3].astype(np.float32)
-        local = rays @ rotation
-        depth = np.maximum(-local[..., 2], 1e-3)
-        tan_x, tan_y = one.tangents
-        x, y = local[..., 0] / depth / tan_x, -local[..., 1] / depth / tan_y
-        inside = (np.abs(x) < 1) & (np.abs(y) < 1) & (local[..., 2] < -0.05)
+        x, y, depth, inside = _places(one, rays)
         u, log_scale, valid = (_read(cells, x, y) for cells in (one.u, one.log_scale, one.valid))
         sure = (
             inside
@@ -130,9 +128,27 @@ def _panorama(maps: Sequence[OwnMap]) -> tuple[np.ndarray, np.ndarray]:
     return total / np.maximum(weight, 1e-12), np.sqrt(weight)
 
 
+def _all_round(elevation: np.ndarray) -> np.ndarray:
+    """Directions (R, COLUMNS, 3) of a panorama's cells in rows of these elevations (R,)."""
+    azimuth = (np.arange(COLUMNS, dtype=np.float32) + 0.5) * (2 * math.pi / COLUMNS)
+    up, flat = np.sin(elevation)[:, None], np.cos(elevation)[:, None]
+    parts = -flat * np.sin(azimuth), up, -flat * np.cos(azimuth)
+    return np.stack(np.broadcast_arrays(*parts), axis=-1)
+
+
+def _places(one: OwnMap, rays: np.ndarray) -> tuple[np.ndarray, ...]:
+    """Where a picture shows rays: grid positions x and y, depth of a ray of length 1, and whether
+    it does."""
+    local = rays @ one.camera_to_world[:3, :3].astype(np.float32)
+    depth = np.maximum(-local[..., 2], 1e-3)
+    tan_x, tan_y = one.tangents
+    x, y = local[..., 0] / depth / tan_x, -local[..., 1] / depth / tan_y
+    return x, y, depth, (np.abs(x) < 1) & (np.abs(y) < 1) & (local[..., 2] < -0.05)
+
+
 def _read(cells: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:
     """Bilinear, at grid positions in [-1, 1]."""
-    rows, columns = cells.shape
+    rows, columns = cells.shape[:2]
     at = (
         ((x + 1) * columns / 2 - 0.5).astype(np.float32),
         ((y + 1) * rows / 2 - 0.5).astype(np.float32),
@@ -203,6 +219,50 @@ def _levelled(u, weight, surfaces, ground) -> np.ndarray:
     sums = [np.bincount(part.ravel(), values.ravel()) for values in (off * weight, weight)]
     mean = (sums[0] / np.maximum(sums[1], 1e-9))[part]
     return np.where(surfaces == GROUND, levelled, levelled + mean).astype(np.float32)
+
+
+def _feet(maps, known, surfaces, ground, levelled, nearness: float) -> np.ndarray:
+    """Elevations (C,) of the `known` columns at which what stands meets the ground, by the
+    pictures; NaN where nothing does, or where something else hides its foot."""
+    first = (surfaces == GROUND).argmax(0)
+    above = surfaces[np.maximum(first - 1, 0), np.arange(len(first))]
+    standing = SURFACES[np.minimum(above, GROUND - 1)]
+    stands = (first > 0) & (surfaces[-1] == GROUND)
+    stands &= np.abs(standing - ground[first]) < JUMP_COST / SLANT_COST
+    far = levelled[np.maximum(first - 1, 0), np.arange(len(first))]
+    guess = np.full(COLUMNS, np.nan)
+    guess[known] = np.where(stands, -np.arctan(_rho_of(far) / nearness), np.nan)
+    rays = _all_round(feet.ELEVATIONS - feet.STEP / 2)
+    total = np.zeros((*rays.shape[:2], 3), np.float32)
+    weight = np.full(rays.shape[:2], 1e-9, np.float32)
+    for one in maps:
+        x, y, _, inside = _places(one, rays)
+        counts = (inside * (_read(one.valid, x, y) > 0.5)).astype(np.float32)
+        total += counts[..., None] * _read(one.picture, x, y)
+        weight += counts
+    return feet.feet(total / weight[..., None], weight > 0.5, guess)[known]
+
+
+def _set_on_their_feet(levelled, surfaces, edges: np.ndarray, nearness: float) -> None:
+    """Change coordinates (ROWS, C) so that what stands on the ground is as far as its foot.
+
+    Args:
+        edges: (C,) elevations of the feet, or NaN.
+        nearness: inverse distance of the ground 45 degrees below the horizon.
+    """
+    elevation = _elevations()
+    for column in np.flatnonzero(~np.isnan(edges)):
+        first = int((surfaces[:, column] == GROUND).argmax())
+        above = surfaces[first - 1, column]
+        top = first - 1
+        while top > 0 and surfaces[top - 1, column] == above:
+            top -= 1
+        stands = elevation > edges[column]
+        stands[:top] = False
+        lies = ~stands
+        lies[:top] = False
+        levelled[stands, column] = _u_of(nearness * math.tan(-edges[column]))
+        levelled[lies, column] = _u_of(nearness * np.tan(-elevation[lies]))
 
 
 def _seen_from(one: OwnMap, panorama: np.ndarray, known: np.ndarray) -> np.ndarray:
