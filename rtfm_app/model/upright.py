@@ -81,8 +81,11 @@ def upright(maps: Sequence[OwnMap]) -> list[np.ndarray]:
     surfaces = _surfaces(u, weight, ground)
     levelled = _levelled(u, weight, surfaces, ground)
     nearness = _rho_of(ground[-1]) / math.tan(-float(_elevations()[-1]))
-    edges = _feet(maps, known, surfaces, ground, levelled, nearness)
-    _set_on_their_feet(levelled, surfaces, edges, nearness)
+    guess = np.full(COLUMNS, np.nan)
+    guess[known] = _guessed_feet(levelled, surfaces, ground, nearness)
+    if (guess < feet.HORIZON).any():
+        edges = feet.feet(*_colours(maps), guess)[known]
+        _set_on_their_feet(levelled, surfaces, edges, nearness)
     full = np.zeros((ROWS, COLUMNS), np.float32)
     full[:, known] = levelled
     known_cells = np.zeros((ROWS, COLUMNS), np.float32)
@@ -221,26 +224,27 @@ def _levelled(u, weight, surfaces, ground) -> np.ndarray:
     return np.where(surfaces == GROUND, levelled, levelled + mean).astype(np.float32)
 
 
-def _feet(maps, known, surfaces, ground, levelled, nearness: float) -> np.ndarray:
-    """Elevations (C,) of the `known` columns at which what stands meets the ground, by the
-    pictures; NaN where nothing does, or where something else hides its foot."""
+def _guessed_feet(levelled, surfaces, ground, nearness: float) -> np.ndarray:
+    """Elevations (C,) at which what stands would meet the ground if it is as far as `levelled`
+    (ROWS, C); NaN where nothing stands on the ground, or something hides its foot."""
     first = (surfaces == GROUND).argmax(0)
-    above = surfaces[np.maximum(first - 1, 0), np.arange(len(first))]
-    standing = SURFACES[np.minimum(above, GROUND - 1)]
+    standing = levelled[np.maximum(first - 1, 0), np.arange(len(first))]
     stands = (first > 0) & (surfaces[-1] == GROUND)
     stands &= np.abs(standing - ground[first]) < JUMP_COST / SLANT_COST
-    far = levelled[np.maximum(first - 1, 0), np.arange(len(first))]
-    guess = np.full(COLUMNS, np.nan)
-    guess[known] = np.where(stands, -np.arctan(_rho_of(far) / nearness), np.nan)
+    return np.where(stands, -np.arctan(_rho_of(standing) / nearness), np.nan)
+
+
+def _colours(maps: Sequence[OwnMap]) -> tuple[np.ndarray, np.ndarray]:
+    """The panorama's colours at `feet.ELEVATIONS`, (R, COLUMNS, 3), and where there are any."""
     rays = _all_round(feet.ELEVATIONS - feet.STEP / 2)
-    total = np.zeros((*rays.shape[:2], 3), np.float32)
-    weight = np.full(rays.shape[:2], 1e-9, np.float32)
+    total = np.zeros(rays.shape, np.float32)
+    count = np.zeros(rays.shape[:2], np.float32)
     for one in maps:
         x, y, _, inside = _places(one, rays)
-        counts = (inside * (_read(one.valid, x, y) > 0.5)).astype(np.float32)
-        total += counts[..., None] * _read(one.picture, x, y)
-        weight += counts
-    return feet.feet(total / weight[..., None], weight > 0.5, guess)[known]
+        shown = (inside & (_read(one.valid, x, y) > 0.5)).astype(np.float32)
+        total += shown[..., None] * _read(one.picture, x, y)
+        count += shown
+    return total / np.maximum(count, 1)[..., None], count > 0
 
 
 def _set_on_their_feet(levelled, surfaces, edges: np.ndarray, nearness: float) -> None:
