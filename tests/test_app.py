@@ -349,7 +349,7 @@ def test_real_window_walks_with_real_keys_and_turns_with_the_real_mouse(x_displa
     }
     shot = tmp_path / "real.png"
     process = subprocess.Popen(
-        [sys.executable, str(program), str(world), str(shot), str(TESTS), "16"], env=environment
+        [sys.executable, str(program), str(world), str(shot), str(TESTS), "24"], env=environment
     )
 
     def xdotool(*words):
