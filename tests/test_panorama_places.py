@@ -2,6 +2,7 @@
 
 import json
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,8 +11,18 @@ from PIL import Image
 from rtfm_app.geometry import pixel_rays, pose_from_yaw_pitch
 from rtfm_app.resources import asset
 from rtfm_app.training.clips import split_of
-from rtfm_app.worlds.panorama_places import EYE_HEIGHT, Layout, Place, layouts, place_clip
+from rtfm_app.worlds.panorama_places import (
+    EYE_HEIGHT,
+    HEIGHT,
+    WIDTH,
+    Layout,
+    Place,
+    layouts,
+    place_clip,
+)
+from rtfm_app.worlds.panorama_things import Sun, random_sun, random_things
 from rtfm_app.worlds.panoramas import make_clip, photographs
+from rtfm_app.worlds.paper_room import Solid
 from rtfm_app.worlds.reprojection import psnr, reproject
 
 WALL_AHEAD = {
@@ -87,3 +98,39 @@ def test_a_clip_can_be_made_again():
     panorama = np.asarray(Image.open(asset("panoramas/lebombo.jpg")).convert("RGB"))
     one, other = (place_clip(panorama, "lebombo", 11) for _ in range(2))
     assert (one.images == other.images).all()
+
+
+def test_a_thing_stands_before_the_photograph_with_its_own_distance_and_shadow():
+    post = Solid("pillar", (0.0, -2.0), (0.1, 0.1), 1.0, 0.0, np.zeros((8, 8, 3), np.uint8), 100, 0)
+    grey = np.full((64, 128, 3), 128, np.uint8)
+    sun = Sun(np.array([1.0, 0.0]), 0.5)
+    without = Place(grey, Layout.of(WALL_AHEAD), False)
+    place = replace(without, things=(post,), sun=sun)
+    pose, fov = pose_from_yaw_pitch((0.0, EYE_HEIGHT, 0.0), 0.0, -0.5), math.radians(60)
+    (picture, near), (bare, far) = (p.draw(pose, fov) for p in (place, without))
+    changed = near != far
+    assert 0.002 < changed.mean() < 0.1
+    depth = 1 / near[changed].astype(float)
+    assert (depth > 1.6).all() and (depth < 2.6).all()
+    column = WIDTH // 2
+    assert picture[HEIGHT // 2, column].max() < 10  # the post is black ...
+    assert picture[HEIGHT * 3 // 4, : column - 40].min() > 120  # ... its shadow falls to the right
+    assert (picture[:, column + 10 :].min(2) < 80).any()
+    mirrored, _ = replace(place, mirrored=True).draw(pose, fov)
+    assert np.abs(mirrored[:, ::-1].astype(int) - picture).mean() < 1
+
+
+def test_things_stand_on_ground_that_the_photograph_shows():
+    place = Place(np.full((64, 128, 3), 128, np.uint8), Layout.of(WALL_AHEAD), False)
+    wall = EYE_HEIGHT / math.tan(math.radians(30))
+    shown = place.shows_ground(np.array([[0.0, -wall + 0.3], [0.0, -wall - 0.3], [0.0, 3.0]]))
+    assert shown.tolist() == [True, False, True]
+    crowded = 0
+    for seed in range(12):
+        rng = np.random.default_rng(seed)
+        texture = rng.integers(0, 256, (300, 600, 3), dtype=np.uint8)
+        things = random_things(rng, texture, place.shows_ground, random_sun(rng))
+        crowded += len(things) > 2
+        feet = np.array([thing.centre for thing in things]).reshape(-1, 2)
+        assert place.shows_ground(feet).all()
+    assert crowded > 4

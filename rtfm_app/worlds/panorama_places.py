@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from itertools import pairwise
 
@@ -28,6 +28,8 @@ from ..geometry import pixel_rays, pose_from_yaw_pitch
 from ..resources import asset
 from ..training.clips import Clip
 from .equirectangular import directions, look_up
+from .panorama_things import Sun, light_on_ground, random_sun, random_things
+from .paper_room import ELBOW_ROOM, Solid
 from .stroll import Stop, stroll
 
 EYE_HEIGHT = 1.6
@@ -37,6 +39,7 @@ SUPERSAMPLING = 2
 FROM_CENTRE = 0.5  # share of clips that look round first
 ROAM_SHARE, ROAM_METRES = 0.4, (0.5, 2.5)  # how far from the camera's place a walk leads
 CENTRE_ROWS, CENTRE_COLUMNS = 512, 1024
+NO_SUN = Sun(np.zeros(2), 0.0)
 SLACK = 1.05  # a point that much farther than what the camera saw is hidden from it
 
 
@@ -185,35 +188,58 @@ def seen_from_camera(layout: Layout) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Place:
-    """A photograph with its layout; `mirrored` swaps left and right of both."""
+    """A photograph with its layout and things stood in it; `mirrored` swaps left and right of
+    all."""
 
     panorama: np.ndarray
     layout: Layout
     mirrored: bool
+    things: tuple[Solid, ...] = ()
+    sun: Sun = NO_SUN
 
     @cached_property
     def seen(self) -> np.ndarray:
         return seen_from_camera(self.layout)[..., None].astype(np.float32)
 
+    def shows_ground(self, places: np.ndarray) -> np.ndarray:
+        """Which of (x, z) (N, 2) lie on ground that the photograph shows, not behind a wall."""
+        rays = np.stack([places[:, 0], np.full(len(places), -EYE_HEIGHT), places[:, 1]], -1)
+        eye = np.array([0.0, EYE_HEIGHT, 0.0])
+        met = [self.layout.cast(eye, ray[None, None])[0, 0] for ray in rays]
+        return np.abs(np.array(met) - 1) < 1e-3
+
     def draw(self, pose: np.ndarray, fov_y: float) -> tuple[np.ndarray, np.ndarray]:
         """View (HEIGHT, WIDTH, 3) uint8 and its inverse distance (HEIGHT / 2, WIDTH / 2), NaN where
         the photograph does not show what is there."""
-        points, hidden, _ = self._met(pose, fov_y, SUPERSAMPLING)
+        eye, rays = self._rays(pose, fov_y, SUPERSAMPLING)
+        distance = self.layout.cast(eye, rays)
+        points, hidden = self._shown(eye, rays, distance)
         picture = look_up(self.panorama, points)
         if hidden.any():
             mask = cv2.dilate(hidden.astype(np.uint8), np.ones((3, 3), np.uint8))
             picture = cv2.inpaint(picture, mask, 4, cv2.INPAINT_TELEA)
+        if self.things:
+            picture = self._with_things(picture, eye, rays, distance)
         small = cv2.resize(picture, (WIDTH, HEIGHT), interpolation=cv2.INTER_AREA)
-        _, hidden, inverse = self._met(pose, fov_y, 0.5)
+        eye, rays = self._rays(pose, fov_y, 0.5)
+        distance = self.layout.cast(eye, rays)
+        _, hidden = self._shown(eye, rays, distance)
+        inverse = 1 / distance
+        for thing in self.things:
+            inverse_of_thing = 1 / thing.cast(eye, rays)
+            hidden &= inverse_of_thing < inverse
+            inverse = np.maximum(inverse, inverse_of_thing)
         return small, np.where(hidden, np.nan, inverse).astype(np.float16)
 
-    def _met(self, pose: np.ndarray, fov_y: float, scale: float):
-        """What the rays of a view meet, `scale` rays a pixel: points (H, W, 3) as seen from the
-        photograph's camera, whether they are hidden from it, inverse distance."""
+    def _rays(self, pose: np.ndarray, fov_y: float, scale: float):
+        """Origin (3,) and rays (H, W, 3) of a view, `scale` rays a pixel, in the layout's axes."""
         flip = np.array([-1.0 if self.mirrored else 1.0, 1.0, 1.0])
         rays = pixel_rays(int(HEIGHT * scale), int(WIDTH * scale), fov_y)
-        rays, eye = (rays @ pose[:3, :3].T) * flip, pose[:3, 3] * flip
-        distance = self.layout.cast(eye, rays)
+        return pose[:3, 3] * flip, (rays @ pose[:3, :3].T) * flip
+
+    def _shown(self, eye: np.ndarray, rays: np.ndarray, distance: np.ndarray):
+        """What of the layout rays meet, as seen from the photograph's camera (H, W, 3), and whether
+        it is hidden from there."""
         met = np.isfinite(distance)
         points = (
             eye - np.array([0.0, EYE_HEIGHT, 0.0]) + np.where(met, distance, 0)[..., None] * rays
@@ -221,11 +247,26 @@ class Place:
         points = np.where(met[..., None], points, rays)  # of what is infinitely far: the direction
         expected = np.where(met, 1 / np.linalg.norm(points, axis=-1), 0)
         hidden = look_up(self.seen, points) > SLACK * expected + 0.01
-        return points, hidden, 1 / distance
+        return points, hidden
+
+    def _with_things(self, picture, eye, rays, distance: np.ndarray) -> np.ndarray:
+        """The picture (H, W, 3) uint8 of the layout with the things before it and their shadows."""
+        picture = picture.astype(np.float32)
+        at = eye + np.where(np.isfinite(distance), distance, 0)[..., None] * rays
+        ground = np.isfinite(distance) & (at[..., 1] < 1e-2)
+        picture[ground] *= light_on_ground(self.things, at[ground], self.sun)[:, None]
+        for thing in self.things:
+            reach = thing.cast(eye, rays)
+            where = reach < distance
+            distance = np.where(where, reach, distance)
+            if where.any():
+                picture[where] = thing.colours(eye + reach[where][:, None] * rays[where])
+        return np.clip(picture, 0, 255).astype(np.uint8)
 
 
 def place_clip(panorama: np.ndarray, name: str, seed: int) -> Clip:
-    """A short walk about the camera's place of the photograph `name`, often after a look round.
+    """A short walk about the camera's place of the photograph `name`, often after a look round,
+    among things stood there.
 
     Args:
         panorama: its pixels (H, W, 3) uint8, as they are in the file but for their tint.
@@ -233,12 +274,17 @@ def place_clip(panorama: np.ndarray, name: str, seed: int) -> Clip:
     rng = np.random.default_rng([seed, 0x91AC])
     layout = layouts()[name]
     place = Place(panorama, layout, bool(rng.random() < 0.5))
+    sun = random_sun(rng)
+    things = random_things(rng, panorama, place.shows_ground, sun)
+    place = replace(place, things=things, sun=sun)
     fov_y = math.radians(rng.uniform(45, 80))
     roam = float(np.clip(ROAM_SHARE * layout.room, *ROAM_METRES))
 
     def free_step(at, direction, metres):
-        to = (at[0] + direction[0] * metres, at[1] + direction[1] * metres)
-        return to if math.hypot(*to) < roam else None
+        x, z = at[0] + direction[0] * metres, at[1] + direction[1] * metres
+        own_x = -x if place.mirrored else x
+        free = all(thing.gap(own_x, z) > ELBOW_ROOM for thing in things)
+        return (x, z) if free and math.hypot(x, z) < roam else None
 
     start, yaw = rng.uniform(-0.4, 0.4, 2) * roam, rng.uniform(-math.pi, math.pi)
     stops = []

@@ -5,7 +5,8 @@
              under a dome, a courtyard), among boxes, pillars and balls papered with crops of other
              photographs, so that things hide each other with exact parallax.
 `pano_place` a few steps about the camera's place, with the distances of a layout drawn by hand
-             (`panorama_places.py`); only of photographs that have one.
+             (`panorama_places.py`), often with things stood in it (`panorama_things.py`); only of
+             photographs that have a layout.
 A photograph belongs to one split, and so do the clips made of it. Write clips with
 `python -m rtfm_app.worlds.panoramas --out FOLDER`.
 """
@@ -26,7 +27,7 @@ from ..resources import asset
 from ..training.clips import Clip, save_clip, split_of
 from .equirectangular import look_up
 from .panorama_places import layouts, place_clip
-from .paper_room import PaperRoom, Shell, Solid
+from .paper_room import PaperRoom, Shell, Solid, random_crop
 from .stroll import Stop, metres_walked, stroll
 from .tone import tinted
 
@@ -187,22 +188,6 @@ def random_solid(rng: np.random.Generator, shell: Shell, others: list[np.ndarray
         texels_per_metre=rng.uniform(70, 220),
         light=rng.uniform(0, 2 * math.pi),
     )
-
-
-def random_crop(rng: np.random.Generator, panorama: np.ndarray) -> np.ndarray:
-    """A crop (S, S, 3) that avoids the stretched poles and flat white or black."""
-    best = None
-    for _ in range(6):
-        size = int(rng.integers(96, 257))
-        top = int(
-            rng.integers(int(panorama.shape[0] * 0.2), panorama.shape[0] * 4 // 5 - size // 2)
-        )
-        top = min(top, panorama.shape[0] - size)
-        left = int(rng.integers(panorama.shape[1] - size))
-        crop = panorama[top : top + size, left : left + size]
-        if best is None or crop.std() > best.std():
-            best = crop
-    return best
 
 
 def make_clip(family: str, seed: int) -> Clip | None:

@@ -268,3 +268,19 @@ class PaperRoom:
             gap = solid.gap(points[floor][:, 0], points[floor][:, 2])
             shade[floor] *= 1 - 0.55 * np.exp(-gap / 0.12)
         return shade
+
+
+def random_crop(rng: np.random.Generator, panorama: np.ndarray) -> np.ndarray:
+    """A crop (S, S, 3) that avoids the stretched poles and flat white or black."""
+    best = None
+    for _ in range(6):
+        size = int(rng.integers(96, 257))
+        top = int(
+            rng.integers(int(panorama.shape[0] * 0.2), panorama.shape[0] * 4 // 5 - size // 2)
+        )
+        top = min(top, panorama.shape[0] - size)
+        left = int(rng.integers(panorama.shape[1] - size))
+        crop = panorama[top : top + size, left : left + size]
+        if best is None or crop.std() > best.std():
+            best = crop
+    return best
