@@ -192,3 +192,13 @@ def test_own_distance_is_better_unsure_than_wrong():
     unknown = torch.where(torch.arange(8) < 4, torch.nan, rho)
     assert own_loss(right, rho) < own_loss(unsure, rho) < own_loss(wrong, rho)
     assert float(own_loss(wrong, unknown)) == pytest.approx(float(own_loss(right, unknown)))
+
+
+def test_a_painted_scene_teaches_no_distance_of_a_single_picture(tmp_path):
+    save_clip(replace(wall_clip(0), family="pano_box"), tmp_path)
+    rng = np.random.default_rng(0)
+    painted = make_batch(ClipPool(tmp_path, "train"), Shape(1, 2, 1), rng)
+    assert painted.painted.all() and painted.told(painted.rho).isnan().all()
+    assert painted.rho.isfinite().all()  # parallax is taught all the same
+    told = replace(painted, painted=torch.tensor([False]))
+    assert torch.equal(told.told(told.rho), told.rho)

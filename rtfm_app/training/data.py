@@ -23,6 +23,11 @@ MEMORY_COUNTS = (0, 1, 2, 3, 4, 6)
 MEMORY_ODDS = (0.03, 0.42, 0.2, 0.16, 0.15, 0.04)
 
 
+# Photographs painted on rooms and domes that have nothing to do with them: true parallax, but nobody
+# could tell these distances from a single picture.
+PAINTED = frozenset({"pano_box"})
+
+
 @dataclass(frozen=True)
 class Batch:
     """B scenes with M memory and T target frames each; N = B * T targets.
@@ -33,6 +38,7 @@ class Batch:
         rho: (N, 1, H / 2, W / 2) true inverse depth in 1 / (4 m), NaN where unknown.
         memory_rho: (B, M, 1, H / 2, W / 2).
         memory_valid: (B * M, 1, H, W), 0 where a memory picture must not be read.
+        painted: (B,) bool, scenes of which no single picture tells its distances.
         imagined: how many of the last memory frames of each scene the model drew itself.
     """
 
@@ -45,11 +51,18 @@ class Batch:
     rho: torch.Tensor
     scenes: int
     memory_valid: torch.Tensor
+    painted: torch.Tensor
     imagined: int = 0
 
     @property
     def memory_count(self) -> int:
         return self.views.count
+
+    def told(self, rho: torch.Tensor) -> torch.Tensor:
+        """Inverse depths (B * n, 1, h, w), n frames a scene, that a picture alone tells: NaN in
+        painted scenes."""
+        silent = self.painted.repeat_interleave(len(rho) // self.scenes)
+        return rho.masked_fill(silent[:, None, None, None], torch.nan)
 
     def only(self, targets: torch.Tensor) -> Batch:
         """The same scenes with some of the targets (indices, equally many of each scene)."""
@@ -197,6 +210,7 @@ class _Scene:
     inverse_depth: np.ndarray
     poses: np.ndarray
     tan_y: float
+    painted: bool
 
 
 def _take(clip: Clip, chosen: np.ndarray, rng: np.random.Generator, augment: bool) -> _Scene:
@@ -216,7 +230,8 @@ def _take(clip: Clip, chosen: np.ndarray, rng: np.random.Generator, augment: boo
             gain = np.exp(rng.normal(0, 0.12, (1, 1, 1, 3)) + rng.normal(0, 0.15))
             gamma = float(np.exp(rng.normal(0, 0.15)))
             images = (((images + 1) / 2) ** gamma * gain).clip(0, 1).astype(np.float32) * 2 - 1
-    return _Scene(images, depth, poses, float(np.tan(clip.fov_y_radians / 2)))
+    tan_y = float(np.tan(clip.fov_y_radians / 2))
+    return _Scene(images, depth, poses, tan_y, clip.family in PAINTED)
 
 
 def make_batch(
@@ -265,6 +280,7 @@ def batch_of(scenes: list[_Scene], shape: Shape) -> Batch:
         rho=frames([s.inverse_depth[m:] for s in scenes]) * METRES_PER_UNIT,
         scenes=len(scenes),
         memory_valid=torch.ones(len(scenes) * m, 1, *scenes[0].images.shape[1:3]),
+        painted=torch.tensor([s.painted for s in scenes]),
     )
 
 

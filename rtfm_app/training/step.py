@@ -102,7 +102,7 @@ def losses_of(
         h, w = batch.targets.shape[-2:]
         read, _ = read_memory(prediction.pointer, pages.images.unbind(1), batch.views, h, w)
         losses |= pointer_losses(prediction, read, batch, truth)
-        losses["own"] = own_loss(own.flatten(0, 1), batch.memory_rho.flatten(0, 1))
+        losses["own"] = own_loss(own.flatten(0, 1), batch.told(batch.memory_rho.flatten(0, 1)))
     losses["total"] = sum(getattr(weights, name) * value for name, value in losses.items())
     return losses
 
@@ -144,7 +144,7 @@ def own_losses_of(model: FrameModel, batch: Batch, weights: LossWeights):
     cameras = Cameras(
         torch.cat([cameras.tangents, others.tangents]), torch.cat([cameras.up, others.up])
     )
-    rho = torch.cat([batch.memory_rho.flatten(0, 1), batch.rho])
+    rho = torch.cat([batch.told(batch.memory_rho.flatten(0, 1)), batch.told(batch.rho)])
     _, features = model.encode(images, torch.ones_like(images[:, :1]), cameras)
     losses = {"own": own_loss(own_of(features), rho)}
     losses["total"] = weights.own * losses["own"]
