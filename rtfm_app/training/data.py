@@ -23,8 +23,8 @@ MEMORY_COUNTS = (0, 1, 2, 3, 4, 6)
 MEMORY_ODDS = (0.03, 0.42, 0.2, 0.16, 0.15, 0.04)
 
 
-# Photographs painted on rooms and domes that have nothing to do with them: true parallax, but nobody
-# could tell these distances from a single picture.
+# Photographs painted on rooms and domes that have nothing to do with them: their parallax is true,
+# but nobody could tell these distances from a single picture.
 PAINTED = frozenset({"pano_box"})
 
 
