@@ -11,6 +11,7 @@ from PIL import Image
 from rtfm_app.geometry import pixel_rays, pose_from_yaw_pitch
 from rtfm_app.resources import asset
 from rtfm_app.training.clips import split_of
+from rtfm_app.worlds import panorama_places
 from rtfm_app.worlds.panorama_places import (
     EYE_HEIGHT,
     HEIGHT,
@@ -22,7 +23,7 @@ from rtfm_app.worlds.panorama_places import (
 )
 from rtfm_app.worlds.panorama_things import Sun, random_sun, random_things
 from rtfm_app.worlds.panoramas import make_clip, photographs
-from rtfm_app.worlds.paper_room import Solid
+from rtfm_app.worlds.paper_room import ELBOW_ROOM, Solid
 from rtfm_app.worlds.reprojection import psnr, reproject
 
 WALL_AHEAD = {
@@ -134,3 +135,12 @@ def test_things_stand_on_ground_that_the_photograph_shows():
         feet = np.array([thing.centre for thing in things]).reshape(-1, 2)
         assert place.shows_ground(feet).all()
     assert crowded > 4
+
+
+def test_nobody_stands_in_a_thing(monkeypatch):
+    post = Solid("pillar", (0.0, 0.6), (0.2, 0.2), 3.0, 0.0, np.zeros((8, 8, 3), np.uint8), 100, 0)
+    monkeypatch.setattr(panorama_places, "random_things", lambda *_: (post,))
+    panorama = np.full((64, 128, 3), 128, np.uint8)
+    for seed in range(6):
+        places = place_clip(panorama, "lebombo", seed).camera_to_world[:, :3, 3]
+        assert post.gap(places[:, 0], places[:, 2]).min() > 0.99 * ELBOW_ROOM

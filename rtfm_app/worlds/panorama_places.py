@@ -29,7 +29,7 @@ from ..resources import asset
 from ..training.clips import Clip
 from .equirectangular import directions, look_up
 from .panorama_things import Sun, light_on_ground, random_sun, random_things
-from .paper_room import ELBOW_ROOM, Solid
+from .paper_room import ELBOW_ROOM, SHELL, Solid, draw_solids, first_hit
 from .stroll import Stop, stroll
 
 EYE_HEIGHT = 1.6
@@ -224,12 +224,9 @@ class Place:
         eye, rays = self._rays(pose, fov_y, 0.5)
         distance = self.layout.cast(eye, rays)
         _, hidden = self._shown(eye, rays, distance)
-        inverse = 1 / distance
-        for thing in self.things:
-            inverse_of_thing = 1 / thing.cast(eye, rays)
-            hidden &= inverse_of_thing < inverse
-            inverse = np.maximum(inverse, inverse_of_thing)
-        return small, np.where(hidden, np.nan, inverse).astype(np.float16)
+        hit = first_hit(self.things, eye, rays, distance)
+        hidden &= hit.solid == SHELL
+        return small, np.where(hidden, np.nan, 1 / hit.distance).astype(np.float16)
 
     def _rays(self, pose: np.ndarray, fov_y: float, scale: float):
         """Origin (3,) and rays (H, W, 3) of a view, `scale` rays a pixel, in the layout's axes."""
@@ -255,12 +252,9 @@ class Place:
         at = eye + np.where(np.isfinite(distance), distance, 0)[..., None] * rays
         ground = np.isfinite(distance) & (at[..., 1] < 1e-2)
         picture[ground] *= light_on_ground(self.things, at[ground], self.sun)[:, None]
-        for thing in self.things:
-            reach = thing.cast(eye, rays)
-            where = reach < distance
-            distance = np.where(where, reach, distance)
-            if where.any():
-                picture[where] = thing.colours(eye + reach[where][:, None] * rays[where])
+        hit = first_hit(self.things, eye, rays, distance)
+        met = np.where(hit.solid == SHELL, 0, hit.distance)
+        draw_solids(picture, self.things, hit, eye + met[..., None] * rays)
         return np.clip(picture, 0, 255).astype(np.uint8)
 
 
@@ -286,13 +280,19 @@ def place_clip(panorama: np.ndarray, name: str, seed: int) -> Clip:
         free = all(thing.gap(own_x, z) > ELBOW_ROOM for thing in things)
         return (x, z) if free and math.hypot(x, z) < roam else None
 
-    start, yaw = rng.uniform(-0.4, 0.4, 2) * roam, rng.uniform(-math.pi, math.pi)
+    start = (0.0, 0.0)  # always free
+    for _ in range(8):
+        somewhere = rng.uniform(-0.4, 0.4, 2) * roam
+        start = free_step(start, somewhere, 1.0) or start
+        if start != (0.0, 0.0):
+            break
+    yaw = rng.uniform(-math.pi, math.pi)
     stops = []
     if rng.random() < FROM_CENTRE:
         # As a panorama's own frames are: many directions, one place, no parallax among them.
         turns = yaw + rng.uniform(-0.9, 0.9, FRAMES // 2)
         stops = [Stop((0.0, 0.0), turn, rng.normal(0, 0.15)) for turn in turns]
-    stops += stroll(rng, tuple(start), yaw, free_step, 0.25, FRAMES - len(stops))
+    stops += stroll(rng, start, yaw, free_step, 0.25, FRAMES - len(stops))
     eye = EYE_HEIGHT + rng.uniform(-0.3, 0.3)
     poses = [pose_from_yaw_pitch((s.place[0], eye, s.place[1]), s.yaw, s.pitch) for s in stops]
     drawn = [place.draw(pose, fov_y) for pose in poses]

@@ -1,7 +1,7 @@
 """Things that stand on the ground of a photographed place: posts, bins, columns, boxes, balls.
 
-A photograph's layout (`panorama_places.py`) says what walls and trees tell of distance, but has no
-thin or low thing in it, and what has never been taught to stand is drawn lying on the ground. So
+A photograph's layout (`panorama_places.py`) says what walls and trees tell of distance, but has few
+thin or low things in it, and what has never been taught to stand is drawn lying on the ground. So
 solids are stood in it where its ground is seen, with the colours of the place, and with the
 shadows that tell where they stand.
 """
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .paper_room import Solid, random_crop
+from .paper_room import Solid, contact_light, random_crop
 
 EMPTY_SHARE = 0.25  # of the clips
 MOST = 12
@@ -24,7 +24,7 @@ KINDS = (
     ("pillar", (0.08, 0.25), (0.5, 1.2), 4),  # bollards and bins
     ("pillar", (0.15, 0.5), (3.0, 12.0), 2),  # columns
     ("box", (0.15, 0.7), (0.3, 2.2), 2),
-    ("ball", (0.15, 0.5), (0.3, 1.0), 1),
+    ("ball", (0.15, 0.5), (0.3, 1.0), 1),  # as high as it is wide
 )
 NEAREST, FARTHEST = 1.3, 14.0  # metres from the photograph's camera
 APART = 0.4
@@ -69,20 +69,21 @@ def random_things(
             break
         kind, sides, heights, _ = KINDS[rng.choice(len(KINDS), p=share / share.sum())]
         side, height = rng.uniform(*sides), rng.uniform(*heights)
+        other_side = rng.uniform(*sides) if kind == "box" else side
         if rng.random() < 0.3 and things and kind == things[-1].kind == "pillar":
-            side, height = things[-1].half_sides[0], things[-1].height  # one of a row
+            (side, other_side), height = things[-1].half_sides, things[-1].height  # one of a row
         distance = math.exp(rng.uniform(math.log(NEAREST), math.log(FARTHEST)))
         turn = rng.uniform(0, FULL_CIRCLE)
         x, z = distance * math.cos(turn), distance * math.sin(turn)
         around = np.linspace(0, FULL_CIRCLE, 8, endpoint=False)
-        reach = math.sqrt(2) * side + 0.1
+        reach = math.hypot(side, other_side) + 0.1
         feet = np.array([x, z]) + reach * np.stack([np.cos(around), np.sin(around)], -1)
-        if any(other.gap(x, z) < side + APART for other in things) or not is_ground(feet).all():
+        if any(other.gap(x, z) < reach + APART for other in things) or not is_ground(feet).all():
             continue
         thing = Solid(
             kind=kind,
             centre=(x, z),
-            half_sides=(side, side if kind != "box" else rng.uniform(*sides)),
+            half_sides=(side, other_side),
             height=2 * side if kind == "ball" else height,
             yaw=rng.uniform(0, math.pi),
             paper=_paper(rng, panorama),
@@ -118,6 +119,6 @@ def light_on_ground(things: tuple[Solid, ...], points: np.ndarray, sun: Sun) -> 
         x, z = x[near], z[near]
         steps = np.linspace(0, min(thing.height, 4.0), 24)
         shadow = np.min([thing.gap(x - s * sun.way[0], z - s * sun.way[1]) for s in steps], 0)
-        light[near] *= 1 - 0.5 * np.exp(-thing.gap(x, z) / 0.1)
+        light[near] *= contact_light(thing.gap(x, z))
         light[near] *= 1 - sun.missing * np.exp(-shadow / 0.06)
     return light

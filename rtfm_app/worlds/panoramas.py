@@ -27,7 +27,7 @@ from ..resources import asset
 from ..training.clips import Clip, save_clip, split_of
 from .equirectangular import look_up
 from .panorama_places import layouts, place_clip
-from .paper_room import PaperRoom, Shell, Solid, random_crop
+from .paper_room import PaperRoom, Shell, Solid, draw_solids, random_crop
 from .stroll import Stop, metres_walked, stroll
 from .tone import tinted
 
@@ -137,10 +137,7 @@ def draw(room: PaperRoom, panorama: np.ndarray, pose: np.ndarray, fov_y: float) 
     points = eye + hit.distance[..., None] * rays
     picture = look_up(panorama, points - np.float32((0.0, EYE_HEIGHT, 0.0))).astype(np.float32)
     picture *= room.contact_shadow(points)[..., None]
-    for index, solid in enumerate(room.solids):
-        where = hit.solid == index
-        if where.any():
-            picture[where] = solid.colours(points[where])
+    draw_solids(picture, room.solids, hit, points)
     return _shrunk(np.clip(picture, 0, 255).astype(np.uint8))
 
 

@@ -6,6 +6,7 @@ World axes of geometry.py; the floor is y = 0, the photograph was taken at (0, c
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -230,6 +231,29 @@ class Hit:
     solid: np.ndarray
 
 
+def first_hit(solids: Sequence[Solid], origin: np.ndarray, rays: np.ndarray, distance) -> Hit:
+    """What rays (..., 3) from `origin` (3,) meet first: a solid, or what is at `distance` (...)."""
+    which = np.full(distance.shape, SHELL)
+    for index, solid in enumerate(solids):
+        reach = solid.cast(origin, rays)
+        nearer = reach < distance
+        distance, which = np.where(nearer, reach, distance), np.where(nearer, index, which)
+    return Hit(distance, which)
+
+
+def draw_solids(picture: np.ndarray, solids: Sequence[Solid], hit: Hit, points: np.ndarray) -> None:
+    """Colour `picture` (H, W, 3) float32 where rays met a solid at `points` (H, W, 3)."""
+    for index, solid in enumerate(solids):
+        where = hit.solid == index
+        if where.any():
+            picture[where] = solid.colours(points[where])
+
+
+def contact_light(gap: np.ndarray) -> np.ndarray:
+    """Share of the light that reaches the floor `gap` metres beside a solid."""
+    return 1 - 0.55 * np.exp(-gap / 0.12)
+
+
 @dataclass(frozen=True)
 class PaperRoom:
     """A shell with solids inside."""
@@ -239,13 +263,7 @@ class PaperRoom:
 
     def cast(self, origin: np.ndarray, rays: np.ndarray) -> Hit:
         """First surface along rays (..., 3) from `origin` (3,)."""
-        distance = self.shell.cast(origin, rays)
-        which = np.full(distance.shape, SHELL)
-        for index, solid in enumerate(self.solids):
-            reach = solid.cast(origin, rays)
-            nearer = reach < distance
-            distance, which = np.where(nearer, reach, distance), np.where(nearer, index, which)
-        return Hit(distance, which)
+        return first_hit(self.solids, origin, rays, self.shell.cast(origin, rays))
 
     def is_free(self, x: float, z: float) -> bool:
         """Whether a walker may stand at (x, z)."""
@@ -266,7 +284,7 @@ class PaperRoom:
         floor = points[..., 1] < 1e-3
         for solid in self.solids:
             gap = solid.gap(points[floor][:, 0], points[floor][:, 2])
-            shade[floor] *= 1 - 0.55 * np.exp(-gap / 0.12)
+            shade[floor] *= contact_light(gap)
         return shade
 
 
